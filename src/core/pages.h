@@ -1,0 +1,132 @@
+/*
+ * The pages that visitors see: HTML and problem+json (RFC 9457), in the
+ * visitor's language, from templates that are files of the tree (pages/) and
+ * can be overridden by an operator's directory (doi_templates).
+ *
+ * A set of pages is:
+ *
+ *   page.html     the frame of every page, a template
+ *   style.css     put into the frame; its SHA-256 goes into the
+ *                 Content-Security-Policy
+ *   LANG.txt      texts of a language: lines "key = text", '#' comments
+ *   STATE.html    optional frame for one state (used.html), in place of
+ *                 page.html
+ *
+ * The language of the templates is in template.h, that of the operator's side
+ * in docs/templates.md.
+ */
+
+#ifndef DOI_PAGES_H
+#define DOI_PAGES_H
+
+#include "doi.h"
+
+
+/* docs/directives.md lists them for authors of templates. */
+
+typedef enum {
+    DOI_PAGE_INVALID = 0,   /* 403 malformed, forged, wrong scope or purpose  */
+    DOI_PAGE_EXPIRED,       /* 410                                            */
+    DOI_PAGE_USED,          /* 410 by somebody else: contact the owner        */
+    DOI_PAGE_CONFIRMED,     /* 200 used by this same browser                  */
+    DOI_PAGE_CLAIMED,       /* 409 another visitor is booking right now       */
+    DOI_PAGE_PENDING,       /* 409 this same browser's booking is under way   */
+    DOI_PAGE_IN_DOUBT,      /* 409                                            */
+    DOI_PAGE_REVOKED,       /* 410                                            */
+    DOI_PAGE_UNAVAILABLE,   /* 503                                            */
+    DOI_PAGE_METHOD,        /* 405 only GET, HEAD, OPTIONS and POST           */
+    DOI_PAGE_FORBIDDEN,     /* 403 form sent from another site                */
+    DOI_PAGES
+} doi_page_t;
+
+unsigned doi_page_status(doi_page_t page);
+
+/* "invalid", "expired", "used", "confirmed", "claimed", "pending",
+   "in_doubt", "revoked", "unavailable", "method", "forbidden" */
+const char *doi_page_name(doi_page_t page);
+
+
+#define DOI_LANGS_MAX       32
+#define DOI_LANG_SIZE       16          /* with the terminating zero */
+#define DOI_CSP_SIZE        256         /* with the terminating zero */
+
+typedef struct {
+    char       tag[DOI_LANG_SIZE];      /* lower case: "en", "pt-br" */
+    doi_str_t  texts;
+} doi_lang_t;
+
+typedef struct {
+    doi_str_t   frame;
+    doi_str_t   style;
+    doi_str_t   state[DOI_PAGES];       /* empty: the frame */
+    doi_lang_t  langs[DOI_LANGS_MAX];   /* the first is the default */
+    size_t      nlangs;
+    char        csp[DOI_CSP_SIZE];      /* filled by doi_pages_check */
+
+    struct doi_compiled_s  *compiled;   /* from malloc, by doi_pages_check */
+} doi_pages_t;
+
+
+/* Fills pages with the built-in set; strings point to static memory.  Not for
+   a set that has been checked and not freed. */
+void doi_pages_builtin(doi_pages_t *pages);
+
+/*
+ * Puts one file of an operator's directory over the set: "page.html",
+ * "style.css", "used.html", "fr.txt".  A LANG.txt replaces or adds the
+ * language; keys that it lacks come from the built-in texts of that language,
+ * then from the default one.  content must outlive pages.
+ * DOI_NOT_FOUND: not a name that is known.  DOI_ERROR: err says why.
+ */
+int doi_pages_override(doi_pages_t *pages, const char *name, doi_str_t content,
+    char *err, size_t errsize);
+
+/*
+ * Checks syntax, names of variables, UTF-8; computes csp; compiles the pages,
+ * which nothing can be rendered without.  DOI_ERROR: err says what is wrong,
+ * with the file and the line.  Later calls of doi_pages_override() undo it.
+ *
+ * A checked set owns memory from malloc: it is not to be copied, and is given
+ * back by doi_pages_free(), which may be called at any time, on any set, twice.
+ */
+int doi_pages_check(doi_pages_t *pages, char *err, size_t errsize);
+void doi_pages_free(doi_pages_t *pages);
+
+/* The language (index into langs) for an Accept-Language value (RFC 9110,
+   12.5.4; may be empty). */
+size_t doi_pages_lang(const doi_pages_t *pages, doi_str_t accept_language);
+
+/*
+ * 1 if this Accept value (RFC 9110, 12.5.1) prefers problem+json or json over
+ * HTML.  Empty and wildcards mean HTML; with equal q-values so does text/html,
+ * but a JSON type that is named beats an HTML that only a wildcard covers, as
+ * in "application/json, text/plain" and then a wildcard.
+ */
+int doi_accepts_json(doi_str_t accept);
+
+
+/* What a page may say; empty strings are absent.  Any bytes: escaped for where
+   they stand; bytes that are not UTF-8 become U+FFFD. */
+
+typedef struct {
+    doi_str_t  owner_name;
+    doi_str_t  owner_email;
+    doi_str_t  owner_phone;
+    doi_str_t  owner_url;       /* a link only if http:, https: or a /path */
+    doi_str_t  id;              /* of the token, if it is genuine */
+    doi_str_t  retry_url;       /* path to open again, or empty */
+    doi_time_t when;            /* CONFIRMED: time of the booking, or 0 */
+    unsigned   retry_after;     /* seconds, or 0 */
+} doi_page_vars_t;
+
+/*
+ * Append to out; with too little room (a size of 0 is fine) they write what
+ * fits.  They return the length of the whole page, so that a second call with
+ * that much room succeeds.
+ */
+size_t doi_page_html(const doi_pages_t *pages, doi_page_t page, size_t lang,
+    const doi_page_vars_t *vars, doi_buf_t *out);
+size_t doi_page_json(const doi_pages_t *pages, doi_page_t page, size_t lang,
+    const doi_page_vars_t *vars, doi_buf_t *out);
+
+#endif /* DOI_PAGES_H */
