@@ -1,0 +1,323 @@
+/*
+ * What the files of src/http share.  They parse, submit to the store and
+ * answer; what a link is and may become is decided in src/core.
+ *
+ *   ngx_http_doi_module.c     directives, configuration, module
+ *   ngx_http_doi_conf.c       setters of the directives
+ *   ngx_http_doi_conf_files.c    likewise, those that have to do with files
+ *   ngx_http_doi_process.c    the store in a worker: open, wake up, close
+ *   ngx_http_doi_link.c       access phase: view, claim
+ *   ngx_http_doi_settle.c     header filter and log phase: settle
+ *   ngx_http_doi_request.c    what is cut out of a request, cookies
+ *   ngx_http_doi_page.c       pages and problems
+ *   ngx_http_doi_vars.c       variables
+ *   ngx_http_doi_api.c        JSON API: routing, bodies, answers
+ *   ngx_http_doi_api_mint.c   JSON API: mint
+ *   ngx_http_doi_api_links.c  JSON API: show, list, revoke, resolve
+ *   ngx_http_doi_metrics.c    Prometheus
+ */
+
+#ifndef NGX_HTTP_DOI_H
+#define NGX_HTTP_DOI_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "../core/token.h"
+#include "../core/link.h"
+#include "../core/pages.h"
+#include "../store/store.h"
+
+
+#define NGX_HTTP_DOI_COOKIE_LEN   22    /* 16 random bytes in base64url */
+
+#define NGX_HTTP_DOI_API_READ     0x01
+#define NGX_HTTP_DOI_API_MINT     0x02
+#define NGX_HTTP_DOI_API_RESOLVE  0x04
+
+#define NGX_HTTP_DOI_UPSTREAMS    5     /* proxy, fastcgi, uwsgi, scgi, grpc */
+
+
+/* Counters of all workers, in a shared zone that survives reloads. */
+
+typedef struct {
+    doi_store_stats_t  store;
+    _Atomic uint64_t   minted;
+    _Atomic uint64_t   viewed;          /* live links opened                 */
+    _Atomic uint64_t   claimed;
+    _Atomic uint64_t   used;
+    _Atomic uint64_t   released;
+    _Atomic uint64_t   in_doubt;
+    _Atomic uint64_t   resolved;
+    _Atomic uint64_t   revoked;
+    _Atomic uint64_t   pages[DOI_PAGES];
+    _Atomic uint64_t   refused[DOI_TOKEN_FAILED + 1];   /* by doi_token_rc_t */
+} ngx_http_doi_stats_t;
+
+#define ngx_http_doi_count(counter)                                           \
+    (void) atomic_fetch_add_explicit(counter, 1, memory_order_relaxed)
+
+
+typedef struct {
+    ngx_str_t                  store;       /* full path, zero-terminated    */
+    off_t                      store_size;
+    ngx_shm_zone_t            *zone;
+    ngx_http_doi_stats_t      *stats;
+    ngx_uint_t                 upstream[NGX_HTTP_DOI_UPSTREAMS];
+    ngx_uint_t                 nupstreams;  /* ctx_index of those built in   */
+} ngx_http_doi_main_conf_t;
+
+
+typedef struct {
+    ngx_uint_t                 lo;          /* first and last status code    */
+    ngx_uint_t                 hi;
+} ngx_http_doi_codes_t;
+
+
+typedef struct {
+    ngx_http_complex_value_t  *name;
+    ngx_http_complex_value_t  *email;
+    ngx_http_complex_value_t  *phone;
+    ngx_http_complex_value_t  *url;
+} ngx_http_doi_owner_t;
+
+
+typedef struct {
+    ngx_http_complex_value_t  *token;       /* NULL: from the cookie */
+    ngx_http_complex_value_t  *scope;       /* NULL: empty scope */
+    ngx_flag_t                 cookie;      /* set the cookie at first view */
+} ngx_http_doi_link_conf_t;
+
+
+typedef struct {
+    doi_keyring_t             *ring;
+    ngx_http_complex_value_t  *base_url;
+    ngx_http_complex_value_t  *url[DOI_PURPOSE_UNSUBSCRIBE + 1];
+
+    ngx_http_doi_link_conf_t  *link;        /* NULL: off */
+
+    ngx_array_t               *success;     /* ngx_http_doi_codes_t */
+    ngx_str_t                  success_header;
+    ngx_str_t                  success_value;
+    ngx_array_t               *release;     /* ngx_http_doi_codes_t */
+    ngx_flag_t                 idempotent;
+    ngx_uint_t                 in_doubt;    /* 1: release */
+    time_t                     claim_timeout;
+
+    ngx_http_doi_owner_t      *owner;
+    doi_pages_t               *pages;
+    ngx_str_t                 *invalid;     /* DOI_PAGE_INVALID, made already:
+                                               HTML, JSON per language       */
+    ngx_uint_t                 api;         /* NGX_HTTP_DOI_API_* */
+    ngx_flag_t                 metrics;
+} ngx_http_doi_loc_conf_t;
+
+
+/*
+ * What a request is to the module.  Allocated from the request's pool, found
+ * again after an internal redirect through a pool cleanup.
+ */
+
+typedef enum {
+    NGX_HTTP_DOI_START = 0,
+    NGX_HTTP_DOI_BODY,          /* reading the body                          */
+    NGX_HTTP_DOI_CLAIM,         /* body is there, to be claimed              */
+    NGX_HTTP_DOI_WAIT,          /* an operation is under way                 */
+    NGX_HTTP_DOI_ANSWERED,      /* its answer is in result and answer        */
+    NGX_HTTP_DOI_PASSED         /* let through                               */
+} ngx_http_doi_stage_e;
+
+typedef struct {
+    ngx_http_doi_stage_e       stage;
+    doi_token_t                token;
+    ngx_str_t                  text;        /* the token as presented        */
+    ngx_str_t                  scope;
+    u_char                     id[DOI_ID_CHARS];
+
+    ngx_str_t                  browser;     /* value of the browser's cookie */
+    ngx_str_t                  uri;         /* as the client sent it         */
+
+    u_char                     attempt[DOI_ATTEMPT_SIZE];
+    ngx_str_t                  key;         /* Idempotency-Key               */
+    struct ngx_http_doi_op_s  *op;          /* in flight                     */
+    doi_result_t               result;
+    doi_link_answer_t          answer;
+    ngx_uint_t                 state;       /* doi_link_state_t, for $doi_state */
+    ngx_http_doi_loc_conf_t   *conf;        /* of the location that claimed  */
+    ngx_uint_t                 asked;       /* upstreams before the claim    */
+    ngx_uint_t                 outcome;     /* doi_outcome_t once settled    */
+    ngx_chain_t               *page;        /* to be sent in place of nginx's */
+
+    struct ngx_http_doi_api_s *api;         /* call to the API               */
+
+    ngx_str_t                  url_token;   /* $doi_token while a link is    */
+    ngx_str_t                  url_scope;   /* made, and $doi_scope          */
+
+    unsigned                   genuine:1;   /* token, id, scope are filled   */
+    unsigned                   known:1;     /* state is filled               */
+    unsigned                   claimed:1;   /* a claim is held, to be settled */
+    unsigned                   claiming:1;  /* the operation is a claim      */
+    unsigned                   new_browser:1;   /* cookie is to be set       */
+    unsigned                   token_cookie:1;  /* likewise, with the token  */
+    unsigned                   replaced:1;  /* the body is a page of ours    */
+    unsigned                   passed:1;    /* let through in a location before */
+} ngx_http_doi_ctx_t;
+
+
+/* module */
+
+extern ngx_module_t  ngx_http_doi_module;
+
+/* conf */
+
+char *ngx_http_doi_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_base_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_link(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_success(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_release(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_owner(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_templates(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+doi_pages_t *ngx_http_doi_pages_create(ngx_conf_t *cf);
+char *ngx_http_doi_store_lock(ngx_conf_t *cf, ngx_http_doi_main_conf_t *mcf);
+
+/* process */
+
+ngx_int_t ngx_http_doi_init_process(ngx_cycle_t *cycle);
+void ngx_http_doi_exit_process(ngx_cycle_t *cycle);
+
+/* The store of this process, or NULL while it cannot be opened. */
+doi_store_t *ngx_http_doi_process_store(void);
+
+/* The process ends: operations are still done, but no request goes on. */
+ngx_uint_t ngx_http_doi_exiting(void);
+
+/* Seconds by the store's clock. */
+doi_time_t ngx_http_doi_now(void);
+
+/*
+ * doi_store_submit, with the flush posted to the end of this turn of the event
+ * loop.  NGX_OK: done will be called; NGX_ERROR: it will not.
+ */
+ngx_int_t ngx_http_doi_submit(ngx_uint_t op, void *arg, size_t len,
+    doi_store_done_pt done, void *data);
+
+/* Sends what was submitted, before anything else is done. */
+void ngx_http_doi_flush(void);
+
+/* link */
+
+ngx_int_t ngx_http_doi_link_handler(ngx_http_request_t *r);
+ngx_http_doi_ctx_t *ngx_http_doi_get_ctx(ngx_http_request_t *r);
+ngx_http_doi_ctx_t *ngx_http_doi_create_ctx(ngx_http_request_t *r);
+
+/* settle */
+
+ngx_int_t ngx_http_doi_settle_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_doi_log_handler(ngx_http_request_t *r);
+
+/*
+ * Settles a claim (doi_outcome_t); no request is needed.  Tried again for some
+ * minutes if the store cannot take it; after that the claim is in doubt.
+ */
+void ngx_http_doi_settle(const uint8_t *id, const uint8_t *attempt,
+    ngx_uint_t outcome, ngx_uint_t status);
+
+/* Whether an upstream was asked since the claim. */
+ngx_uint_t ngx_http_doi_asked(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx);
+
+/* Settles the claim of a request by what the upstream did. */
+void ngx_http_doi_settle_request(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx);
+
+/* request */
+
+/*
+ * Cuts the token that was presented (it may be empty) out of a path, URI or
+ * request line; with lookalikes, for logs, also what looks like one.  Whole
+ * path segments and whole arguments go with what separates them.
+ */
+ngx_int_t ngx_http_doi_cut(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *token,
+    ngx_uint_t lookalikes, ngx_str_t *out);
+
+ngx_int_t ngx_http_doi_rewrite_handler(ngx_http_request_t *r);
+
+/* Takes the token out of what nginx logs of the request, and out of
+   $request_uri. */
+ngx_int_t ngx_http_doi_hide(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx);
+
+/* Takes token, Referer and own cookies out of the request that goes on to the
+   upstream, and puts Idempotency-Key in. */
+ngx_int_t ngx_http_doi_clean_request(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx);
+
+ngx_int_t ngx_http_doi_get_cookie(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
+ngx_int_t ngx_http_doi_scope_cookie(ngx_pool_t *pool, ngx_str_t *scope,
+    ngx_str_t *name);
+ngx_int_t ngx_http_doi_browser(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx);
+ngx_int_t ngx_http_doi_browser_hash(ngx_http_doi_ctx_t *ctx,
+    u_char hash[DOI_BROWSER_SIZE]);
+
+/* Cryptographically secure; len is at most 64 bytes.  Not before a fork. */
+ngx_int_t ngx_http_doi_random(u_char *out, size_t len);
+ngx_int_t ngx_http_doi_set_cookies(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx);
+ngx_int_t ngx_http_doi_same_origin(ngx_http_request_t *r);
+ngx_int_t ngx_http_doi_add_header(ngx_http_request_t *r, const char *name,
+    size_t name_len, u_char *value, size_t value_len);
+
+#define ngx_http_doi_header(r, name, value, len)                              \
+    ngx_http_doi_add_header(r, name, sizeof(name) - 1, (u_char *) (value), len)
+#define ngx_http_doi_header_str(r, name, value)                               \
+    ngx_http_doi_header(r, name, value, sizeof(value) - 1)
+
+/* Whether a header has this name, whatever the case. */
+ngx_uint_t ngx_http_doi_is(ngx_str_t *key, const char *name);
+
+/* page */
+
+/*
+ * Sets status and headers for a page and puts its body into ctx->page; the
+ * header is not sent yet.
+ */
+ngx_int_t ngx_http_doi_make_page(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx, doi_page_t page);
+
+/*
+ * Answers with a page and finalizes the request; always NGX_DONE, for the
+ * access phase to return.
+ */
+ngx_int_t ngx_http_doi_send_page(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx, doi_page_t page);
+
+/* Makes at configuration time what does not depend on the request. */
+ngx_int_t ngx_http_doi_page_prepare(ngx_conf_t *cf,
+    ngx_http_doi_loc_conf_t *conf);
+
+/* The page for a state of a link that does not let the visitor in. */
+doi_page_t ngx_http_doi_state_page(const doi_link_answer_t *answer);
+
+/* vars */
+
+ngx_int_t ngx_http_doi_add_variables(ngx_conf_t *cf);
+
+/*
+ * base_url and the path of doi_url for a token, through the variables
+ * $doi_token and $doi_scope.  NGX_DECLINED: not configured.
+ */
+ngx_int_t ngx_http_doi_make_url(ngx_http_request_t *r,
+    ngx_http_doi_loc_conf_t *conf, doi_purpose_t purpose, ngx_str_t *token,
+    ngx_str_t *scope, ngx_str_t *url);
+
+/* api, metrics: content handlers */
+
+ngx_int_t ngx_http_doi_api_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_doi_metrics_handler(ngx_http_request_t *r);
+
+#endif /* NGX_HTTP_DOI_H */

@@ -1,0 +1,69 @@
+/*
+ * Between the files of the JSON API.
+ */
+
+#ifndef NGX_HTTP_DOI_API_H
+#define NGX_HTTP_DOI_API_H
+
+#include "ngx_http_doi.h"
+
+#include <jansson.h>
+
+
+/* One call to the API, in the request's pool. */
+
+typedef struct ngx_http_doi_api_s {
+    ngx_http_request_t        *request;
+    ngx_str_t                  id_text;     /* of links/ID                   */
+    u_char                     id[DOI_ID_SIZE];
+    ngx_str_t                  body;
+    ngx_str_t                  actor;       /* $remote_user, may be empty    */
+    struct ngx_http_doi_api_op_s  *op;      /* in flight                     */
+    void                      *data;        /* of the call                   */
+} ngx_http_doi_api_t;
+
+/* NGX_DONE: it goes on later; all else is to finalize the request with. */
+typedef ngx_int_t (*ngx_http_doi_api_pt)(ngx_http_doi_api_t *api);
+
+/* Called with the result of an operation, unless the client is gone. */
+typedef ngx_int_t (*ngx_http_doi_api_done_pt)(ngx_http_doi_api_t *api,
+    doi_result_t result, doi_str_t answer);
+
+
+/* Answers with problem+json; detail is a format of ngx_sprintf. */
+ngx_int_t ngx_http_doi_api_problem(ngx_http_doi_api_t *api, ngx_uint_t status,
+    const char *code, const char *fmt, ...);
+
+/* Answers with JSON; the reference to json is taken over. */
+ngx_int_t ngx_http_doi_api_json(ngx_http_doi_api_t *api, ngx_uint_t status,
+    json_t *json);
+
+/* Answers with a chain of JSON text of len bytes. */
+ngx_int_t ngx_http_doi_api_chain(ngx_http_doi_api_t *api, ngx_uint_t status,
+    ngx_chain_t *chain, off_t len);
+
+/* A copy of a JSON value as text in the request's pool. */
+ngx_int_t ngx_http_doi_api_dump(ngx_http_doi_api_t *api, json_t *json,
+    ngx_str_t *text);
+
+/*
+ * The body as an object whose members are all among names (NULL-terminated).
+ * NULL: the problem was answered and *rc is what to return.
+ */
+json_t *ngx_http_doi_api_body(ngx_http_doi_api_t *api, const char **names,
+    ngx_int_t *rc);
+
+/* NGX_DONE, or the answer of a failure. */
+ngx_int_t ngx_http_doi_api_submit(ngx_http_doi_api_t *api, ngx_uint_t op,
+    void *arg, size_t len, ngx_http_doi_api_done_pt done);
+
+ngx_int_t ngx_http_doi_api_unavailable(ngx_http_doi_api_t *api);
+
+/* The calls (docs/directives.md, doi_api). */
+ngx_int_t ngx_http_doi_api_mint(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_list(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_show(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_revoke(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_resolve(ngx_http_doi_api_t *api);
+
+#endif /* NGX_HTTP_DOI_API_H */

@@ -1,0 +1,477 @@
+/*
+ * Answers to visitors: HTML or problem+json, with the headers of DESIGN.md,
+ * section 4.
+ */
+
+#include "ngx_http_doi.h"
+
+
+static ngx_int_t ngx_http_doi_page_render(ngx_pool_t *pool,
+    doi_pages_t *pages, doi_page_t page, size_t lang, ngx_uint_t json,
+    doi_page_vars_t *vars, ngx_str_t *text);
+static ngx_int_t ngx_http_doi_page_vars(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx, doi_page_t page, doi_page_vars_t *vars);
+static ngx_int_t ngx_http_doi_page_owner(ngx_http_request_t *r,
+    doi_page_vars_t *vars);
+static ngx_int_t ngx_http_doi_page_var(ngx_http_request_t *r,
+    ngx_http_complex_value_t *value, doi_str_t *out);
+static ngx_int_t ngx_http_doi_page_headers(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx, doi_page_t page, doi_page_vars_t *vars,
+    doi_pages_t *pages, size_t lang, ngx_uint_t json);
+static doi_str_t ngx_http_doi_request_header(ngx_http_request_t *r,
+    const char *name, size_t len);
+
+
+#define NGX_HTTP_DOI_PAGE_SIZE    8192  /* bytes that mostly suffice */
+#define NGX_HTTP_DOI_RETRY_AFTER  5     /* seconds */
+#define NGX_HTTP_DOI_RETRY_MAX    60    /* seconds */
+
+
+ngx_int_t
+ngx_http_doi_send_page(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
+    doi_page_t page)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc == NGX_OK) {
+
+        rc = ngx_http_doi_make_page(r, ctx, page);
+
+        if (rc == NGX_OK) {
+
+            rc = ngx_http_send_header(r);
+
+            if (rc == NGX_OK && !r->header_only) {
+                rc = ngx_http_output_filter(r, ctx->page);
+            }
+
+        } else {
+            rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_doi_make_page(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
+    doi_page_t page)
+{
+    size_t                     lang;
+    ngx_buf_t                 *b;
+    ngx_str_t                 *text, made;
+    ngx_uint_t                 json;
+    doi_pages_t               *pages;
+    doi_page_vars_t            vars;
+    ngx_http_doi_loc_conf_t   *conf;
+    ngx_http_doi_main_conf_t  *mcf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_doi_module);
+
+    ngx_http_doi_count(&mcf->stats->pages[page]);
+
+    ctx->stage = NGX_HTTP_DOI_START;    /* what is sent is not the upstream's */
+
+    pages = conf->pages;
+    lang = doi_pages_lang(pages,
+               ngx_http_doi_request_header(r, "Accept-Language",
+                                           sizeof("Accept-Language") - 1));
+    json = doi_accepts_json(ngx_http_doi_request_header(r, "Accept",
+                                                        sizeof("Accept") - 1));
+
+    if (ngx_http_doi_page_vars(r, ctx, page, &vars) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    text = (page == DOI_PAGE_INVALID && conf->invalid)
+           ? &conf->invalid[lang * 2 + json] : &made;
+
+    if (text == &made
+        && ngx_http_doi_page_render(r->pool, pages, page, lang, json, &vars,
+                                    &made)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* no "error_page" that led here has a say in it */
+
+    r->err_status = 0;
+    r->headers_out.status = doi_page_status(page);
+    r->headers_out.status_line.len = 0;
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+    ngx_http_clear_last_modified(r);
+    ngx_http_clear_etag(r);
+
+    r->headers_out.content_length_n = text->len;
+
+    if (ngx_http_doi_page_headers(r, ctx, page, &vars, pages, lang, json)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    ctx->page = ngx_alloc_chain_link(r->pool);
+
+    if (b == NULL || ctx->page == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = text->data;
+    b->last = text->data + text->len;
+    b->memory = 1;
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    ctx->page->buf = b;
+    ctx->page->next = NULL;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Tokens are guessed in floods: where nothing in the answer depends on the
+ * request it is made when the configuration is read.
+ */
+
+ngx_int_t
+ngx_http_doi_page_prepare(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
+{
+    size_t                     lang;
+    ngx_str_t                 *text;
+    ngx_uint_t                 i, json;
+    doi_str_t                 *field[4];
+    doi_page_vars_t            vars;
+    ngx_http_complex_value_t  *value[4];
+
+    ngx_memzero(&vars, sizeof(doi_page_vars_t));
+
+    field[0] = &vars.owner_name;
+    field[1] = &vars.owner_email;
+    field[2] = &vars.owner_phone;
+    field[3] = &vars.owner_url;
+
+    ngx_memzero(value, sizeof(value));
+
+    if (conf->owner) {
+        value[0] = conf->owner->name;
+        value[1] = conf->owner->email;
+        value[2] = conf->owner->phone;
+        value[3] = conf->owner->url;
+    }
+
+    for (i = 0; i < 4; i++) {
+
+        if (value[i] == NULL) {
+            continue;
+        }
+
+        if (value[i]->lengths) {
+            /* with variables */
+            return NGX_OK;
+        }
+
+        field[i]->data = value[i]->value.data;
+        field[i]->len = value[i]->value.len;
+    }
+
+    text = ngx_palloc(cf->pool, conf->pages->nlangs * 2 * sizeof(ngx_str_t));
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (lang = 0; lang < conf->pages->nlangs; lang++) {
+        for (json = 0; json < 2; json++) {
+
+            if (ngx_http_doi_page_render(cf->pool, conf->pages,
+                                         DOI_PAGE_INVALID, lang, json, &vars,
+                                         &text[lang * 2 + json])
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    conf->invalid = text;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_doi_page_render(ngx_pool_t *pool, doi_pages_t *pages,
+    doi_page_t page, size_t lang, ngx_uint_t json, doi_page_vars_t *vars,
+    ngx_str_t *text)
+{
+    doi_buf_t  out;
+
+    out.size = NGX_HTTP_DOI_PAGE_SIZE;
+
+    for ( ;; ) {
+        out.len = 0;
+        out.data = ngx_pnalloc(pool, out.size);
+        if (out.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        text->data = out.data;
+        text->len = json ? doi_page_json(pages, page, lang, vars, &out)
+                         : doi_page_html(pages, page, lang, vars, &out);
+
+        if (text->len <= out.size) {
+            return NGX_OK;
+        }
+
+        out.size = text->len;
+    }
+}
+
+
+doi_page_t
+ngx_http_doi_state_page(const doi_link_answer_t *answer)
+{
+    switch (answer->state) {
+
+    case DOI_LINK_CLAIMED:
+        return answer->own ? DOI_PAGE_PENDING : DOI_PAGE_CLAIMED;
+
+    case DOI_LINK_USED:
+        return answer->own ? DOI_PAGE_CONFIRMED : DOI_PAGE_USED;
+
+    case DOI_LINK_IN_DOUBT:
+        return DOI_PAGE_IN_DOUBT;
+
+    case DOI_LINK_REVOKED:
+        return DOI_PAGE_REVOKED;
+
+    case DOI_LINK_EXPIRED:
+        return DOI_PAGE_EXPIRED;
+
+    default:
+        return DOI_PAGE_UNAVAILABLE;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_doi_page_vars(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
+    doi_page_t page, doi_page_vars_t *vars)
+{
+    doi_time_t  now;
+
+    ngx_memzero(vars, sizeof(doi_page_vars_t));
+
+    if (ctx->genuine) {
+        vars->id.data = ctx->id;
+        vars->id.len = DOI_ID_CHARS;
+
+        vars->retry_url.data = ctx->uri.data;
+        vars->retry_url.len = ctx->uri.len;
+    }
+
+    switch (page) {
+
+    case DOI_PAGE_CONFIRMED:
+        vars->when = ctx->answer.settled;
+        break;
+
+    case DOI_PAGE_CLAIMED:
+        now = ngx_http_doi_now();
+
+        vars->retry_after = (ctx->answer.deadline > now
+                             && ctx->answer.deadline - now
+                                < NGX_HTTP_DOI_RETRY_AFTER)
+                            ? ctx->answer.deadline - now
+                            : NGX_HTTP_DOI_RETRY_AFTER;
+        break;
+
+    case DOI_PAGE_PENDING:
+        vars->retry_after = 2;
+        break;
+
+    case DOI_PAGE_UNAVAILABLE:
+        vars->retry_after = NGX_HTTP_DOI_RETRY_AFTER;
+        break;
+
+    default:
+        break;
+    }
+
+    return ngx_http_doi_page_owner(r, vars);
+}
+
+
+static ngx_int_t
+ngx_http_doi_page_owner(ngx_http_request_t *r, doi_page_vars_t *vars)
+{
+    ngx_http_doi_owner_t     *owner;
+    ngx_http_doi_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
+    owner = conf->owner;
+
+    if (owner == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_doi_page_var(r, owner->name, &vars->owner_name) != NGX_OK
+        || ngx_http_doi_page_var(r, owner->email, &vars->owner_email) != NGX_OK
+        || ngx_http_doi_page_var(r, owner->phone, &vars->owner_phone) != NGX_OK
+        || ngx_http_doi_page_var(r, owner->url, &vars->owner_url) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_doi_page_var(ngx_http_request_t *r, ngx_http_complex_value_t *value,
+    doi_str_t *out)
+{
+    ngx_str_t  s;
+
+    if (value == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, value, &s) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    out->data = s.data;
+    out->len = s.len;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_doi_page_headers(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
+    doi_page_t page, doi_page_vars_t *vars, doi_pages_t *pages, size_t lang,
+    ngx_uint_t json)
+{
+    u_char  *p;
+
+    if (!json) {
+        ngx_str_set(&r->headers_out.content_type, "text/html; charset=utf-8");
+        r->headers_out.content_type_len = sizeof("text/html") - 1;
+
+    } else if (page == DOI_PAGE_CONFIRMED) {
+        ngx_str_set(&r->headers_out.content_type, "application/json");
+        r->headers_out.content_type_len = r->headers_out.content_type.len;
+
+    } else {
+        ngx_str_set(&r->headers_out.content_type, "application/problem+json");
+        r->headers_out.content_type_len = r->headers_out.content_type.len;
+    }
+
+    r->headers_out.content_type_lowcase = NULL;
+
+    if (ngx_http_doi_header_str(r, "Cache-Control", "no-store") != NGX_OK
+        || ngx_http_doi_header_str(r, "X-Robots-Tag", "noindex") != NGX_OK
+        || ngx_http_doi_header_str(r, "X-Content-Type-Options", "nosniff")
+           != NGX_OK
+        || ngx_http_doi_header_str(r, "Referrer-Policy", "strict-origin")
+           != NGX_OK
+        || ngx_http_doi_header_str(r, "Vary", "Accept, Accept-Language")
+           != NGX_OK
+        || ngx_http_doi_header(r, "Content-Security-Policy", pages->csp,
+                               ngx_strlen(pages->csp))
+           != NGX_OK
+        || ngx_http_doi_header(r, "Content-Language", pages->langs[lang].tag,
+                               ngx_strlen(pages->langs[lang].tag))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (vars->retry_after) {
+        p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+        if (p == NULL
+            || ngx_http_doi_header(r, "Retry-After", p,
+                                   ngx_sprintf(p, "%ui", (ngx_uint_t)
+                                               vars->retry_after) - p)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (page == DOI_PAGE_METHOD
+        && ngx_http_doi_header_str(r, "Allow", "GET, HEAD, OPTIONS, POST")
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* a double-click: look again until the first click is settled */
+
+    if (page == DOI_PAGE_PENDING && !json) {
+
+        p = ngx_pnalloc(r->pool, sizeof("2; url=") + ctx->uri.len);
+        if (p == NULL
+            || ngx_http_doi_header(r, "Refresh", p,
+                                   ngx_sprintf(p, "2; url=%V", &ctx->uri) - p)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_doi_set_cookies(r, ctx);
+}
+
+
+/* nginx keeps Accept only if it was built with some modules. */
+
+static doi_str_t
+ngx_http_doi_request_header(ngx_http_request_t *r, const char *name,
+    size_t len)
+{
+    doi_str_t         value;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].key.len == len
+            && ngx_strncasecmp(header[i].key.data, (u_char *) name, len) == 0)
+        {
+            value.data = header[i].value.data;
+            value.len = header[i].value.len;
+            return value;
+        }
+    }
+
+    value.data = NULL;
+    value.len = 0;
+
+    return value;
+}

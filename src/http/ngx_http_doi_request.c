@@ -1,0 +1,789 @@
+/*
+ * What is cut out of a request before it goes on or is logged, and cookies.
+ *
+ * The upstream gets neither the token, nor the Referer, nor the module's own
+ * cookies; and it never sees an Idempotency-Key that a client made up.
+ */
+
+#include "ngx_http_doi.h"
+
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+
+static ngx_int_t ngx_http_doi_find(u_char *from, u_char *last,
+    ngx_str_t *token, ngx_uint_t lookalikes, u_char **start, u_char **end);
+static void ngx_http_doi_widen(u_char *from, u_char *last, ngx_uint_t args,
+    u_char **start, u_char **end);
+static size_t ngx_http_doi_decode(u_char *p, u_char *last, u_char *ch);
+static ngx_uint_t ngx_http_doi_token_char(u_char ch);
+static ngx_int_t ngx_http_doi_clean_uri(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx);
+static ngx_int_t ngx_http_doi_clean_headers(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx);
+static ngx_uint_t ngx_http_doi_is_dropped(ngx_http_request_t *r,
+    ngx_str_t *key);
+static ngx_uint_t ngx_http_doi_is_own_cookie(u_char *p, size_t len);
+static ngx_int_t ngx_http_doi_clean_cookie(ngx_pool_t *pool,
+    ngx_str_t *value);
+static ngx_int_t ngx_http_doi_set_cookie(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_str_t *value, time_t max_age);
+
+
+static ngx_str_t  ngx_http_doi_browser_cookie = ngx_string("doi_browser");
+
+#define NGX_HTTP_DOI_CUT_MIN       16               /* bytes */
+#define NGX_HTTP_DOI_BROWSER_AGE   (90 * 86400)     /* seconds */
+#define NGX_HTTP_DOI_COOKIE_PREFIX  "doi_"
+
+
+ngx_int_t
+ngx_http_doi_cut(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *token,
+    ngx_uint_t lookalikes, ngx_str_t *out)
+{
+    u_char      *p, *from, *last, *start, *end;
+    ngx_uint_t   args;
+
+    out->data = ngx_pnalloc(pool, uri->len + 1);
+    if (out->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = out->data;
+    from = uri->data;
+    last = uri->data + uri->len;
+
+    while (from < last
+           && ngx_http_doi_find(from, last, token, lookalikes, &start, &end)
+              == NGX_OK)
+    {
+        args = (ngx_strlchr(uri->data, start, '?') != NULL);
+
+        ngx_http_doi_widen(from, last, args, &start, &end);
+
+        p = ngx_cpymem(p, from, start - from);
+        from = end;
+    }
+
+    p = ngx_cpymem(p, from, last - from);
+
+    /* an argument that stood last leaves its separator behind */
+
+    if (from > uri->data && from == last) {
+        while (p > out->data && (p[-1] == '?' || p[-1] == '&')) {
+            p--;
+        }
+    }
+
+    out->len = p - out->data;
+
+    return NGX_OK;
+}
+
+
+/*
+ * The first place with a token: the one that was presented, also as a part of
+ * something longer, or what looks like one, percent-encoded or not.  A token
+ * that was presented and is too short to be one is found only if it stands
+ * alone.
+ */
+
+static ngx_int_t
+ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
+    ngx_uint_t lookalikes, u_char **start, u_char **end)
+{
+    u_char  *p, *e, *t, ch, first;
+    size_t   n, len;
+
+    t = (token->len >= NGX_HTTP_DOI_CUT_MIN)
+        ? memmem(from, last - from, token->data, token->len) : NULL;
+
+    for (p = from; p < last; p = e) {
+
+        first = 0;
+        len = 1;
+
+        for (e = p, n = 0; e < last; e += len, n++) {
+
+            len = ngx_http_doi_decode(e, last, &ch);
+
+            if (!ngx_http_doi_token_char(ch)) {
+                break;
+            }
+
+            if (n == 0) {
+                first = ch;
+            }
+        }
+
+        if (t && t < ngx_max(e, p + 1)) {
+            *start = t;
+            *end = t + token->len;
+            return NGX_OK;
+        }
+
+        if (e == p) {
+            e += len;
+            continue;
+        }
+
+        /* all tokens of version 1 start with an "E" */
+
+        if ((lookalikes && n == DOI_TOKEN_CHARS && first == 'E')
+            || (token->len && (size_t) (e - p) == token->len
+                && ngx_memcmp(p, token->data, token->len) == 0))
+        {
+            *start = p;
+            *end = e;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* Whole segments go with a slash, whole arguments with their name. */
+
+static void
+ngx_http_doi_widen(u_char *from, u_char *last, ngx_uint_t args,
+    u_char **start, u_char **end)
+{
+    u_char  *s, *e;
+
+    s = *start;
+    e = *end;
+
+    if (!args) {
+
+        if (s > from && s[-1] == '/' && e < last && *e == '/') {
+            *end = e + 1;
+        }
+
+        return;
+    }
+
+    if (e < last && *e != '&' && *e != ' ') {
+        return;
+    }
+
+    if (s > from && s[-1] == '=') {
+        while (s > from && s[-1] != '&' && s[-1] != '?') { s--; }
+
+    } else if (s == from || (s[-1] != '&' && s[-1] != '?')) {
+        return;
+    }
+
+    if (e < last && *e == '&') {
+        e++;
+    }
+
+    *start = s;
+    *end = e;
+}
+
+
+/* One character, percent-encoded or not: what it is and how long. */
+
+static size_t
+ngx_http_doi_decode(u_char *p, u_char *last, u_char *ch)
+{
+    ngx_int_t  n;
+
+    if (*p == '%' && last - p >= 3) {
+
+        n = ngx_hextoi(p + 1, 2);
+
+        if (n != NGX_ERROR) {
+            *ch = (u_char) n;
+            return 3;
+        }
+    }
+
+    *ch = *p;
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_doi_token_char(u_char ch)
+{
+    return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
+           || (ch >= '0' && ch <= '9') || ch == '-' || ch == '_';
+}
+
+
+/*
+ * nginx puts the request line into its error log, whatever the log_format is.
+ * The rewrite phase is the first that knows the location; who is turned away
+ * before the access phase is logged without the token, too.
+ */
+
+ngx_int_t
+ngx_http_doi_rewrite_handler(ngx_http_request_t *r)
+{
+    ngx_str_t                 none, line;
+    ngx_http_doi_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
+
+    if (conf->link == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_str_null(&none);
+
+    if (ngx_http_doi_cut(r->pool, &r->request_line, &none, 1, &line) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->request_line = line;
+
+    return NGX_DECLINED;
+}
+
+
+/* Likewise with the token that was presented, of whatever form. */
+
+ngx_int_t
+ngx_http_doi_hide(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
+{
+    ngx_str_t  line, uri;
+
+    if (ngx_http_doi_cut(r->pool, &r->request_line, &ctx->text, 1, &line)
+        != NGX_OK
+        || ngx_http_doi_cut(r->pool, &r->unparsed_uri, &ctx->text, 0, &uri)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    r->request_line = line;
+    r->unparsed_uri = uri;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_doi_clean_request(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
+{
+    if (ngx_http_doi_clean_uri(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_doi_clean_headers(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_doi_clean_uri(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
+{
+    u_char     *p;
+    ngx_str_t   uri, rest;
+
+    if (ngx_http_doi_cut(r->pool, &r->uri, &ctx->text, 0, &rest) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->uri = rest;
+
+    if (r->args.len) {
+        rest = r->args;
+
+        /* as an argument string: the cut wants to know that it is one */
+
+        uri.len = rest.len + 1;
+        uri.data = ngx_pnalloc(r->pool, uri.len);
+        if (uri.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        uri.data[0] = '?';
+        ngx_memcpy(uri.data + 1, rest.data, rest.len);
+
+        if (ngx_http_doi_cut(r->pool, &uri, &ctx->text, 0, &rest) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (rest.len != uri.len) {
+            p = rest.data + (rest.len != 0);
+            r->args.len = rest.len - (rest.len != 0);
+            r->args.data = p;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * nginx has no call that takes a header out of the list.  The list is copied
+ * without it; pointers in headers_in still point to the old elements, which
+ * hold the same values.
+ */
+
+static ngx_int_t
+ngx_http_doi_clean_headers(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
+{
+    ngx_list_t        list;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *header;
+
+    static ngx_str_t  key = ngx_string("Idempotency-Key");
+    static u_char     lowcase[] = "idempotency-key";
+
+    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (ngx_http_doi_is_dropped(r, &header[i].key)) {
+            continue;
+        }
+
+        if (ngx_http_doi_is(&header[i].key, "cookie")) {
+
+            /* in its place, where $http_cookie looks */
+
+            if (ngx_http_doi_clean_cookie(r->pool, &header[i].value)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            if (header[i].value.len == 0) {
+                continue;
+            }
+        }
+
+        h = ngx_list_push(&list);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = header[i];
+
+#if (nginx_version >= 1023000)
+        h->next = NULL;
+#endif
+    }
+
+    if (ctx->key.len) {
+
+        h = ngx_list_push(&list);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+        h->hash = ngx_hash_key(lowcase, key.len);
+        h->key = key;
+        h->lowcase_key = lowcase;
+        h->value = ctx->key;
+    }
+
+    r->headers_in.headers = list;
+
+    if (list.last == &list.part) {
+        /* it was built on the stack */
+        r->headers_in.headers.last = &r->headers_in.headers.part;
+    }
+
+    r->headers_in.referer = NULL;
+
+#if (nginx_version >= 1023000)
+    /* the links between headers of one name were those of the old list */
+    r->headers_in.multi = 0;
+    r->headers_in.multi_linked = 0;
+#endif
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_doi_is(ngx_str_t *key, const char *name)
+{
+    return key->len == ngx_strlen(name)
+           && ngx_strncasecmp(key->data, (u_char *) name, key->len) == 0;
+}
+
+
+/*
+ * Also dropped: what makes some frameworks take a GET for a POST, since a GET
+ * claims nothing.
+ */
+
+static ngx_uint_t
+ngx_http_doi_is_dropped(ngx_http_request_t *r, ngx_str_t *key)
+{
+    if (ngx_http_doi_is(key, "referer")
+        || ngx_http_doi_is(key, "idempotency-key"))
+    {
+        return 1;
+    }
+
+    return r->method != NGX_HTTP_POST
+           && (ngx_http_doi_is(key, "x-http-method-override")
+               || ngx_http_doi_is(key, "x-http-method")
+               || ngx_http_doi_is(key, "x-method-override"));
+}
+
+
+static ngx_int_t
+ngx_http_doi_clean_cookie(ngx_pool_t *pool, ngx_str_t *value)
+{
+    u_char  *p, *q, *last, *start, *dst;
+
+    p = value->data;
+    last = p + value->len;
+
+    if (ngx_strnstr(p, NGX_HTTP_DOI_COOKIE_PREFIX, value->len) == NULL) {
+        return NGX_OK;
+    }
+
+    dst = ngx_pnalloc(pool, value->len + 1);
+    if (dst == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->data = dst;
+    start = dst;
+
+    while (p < last) {
+
+        while (p < last && (*p == ' ' || *p == ';')) { p++; }
+
+        for (q = p; q < last && *q != ';'; q++) { /* void */ }
+
+        if (q > p && !ngx_http_doi_is_own_cookie(p, q - p)) {
+
+            if (dst != start) {
+                *dst++ = ';';
+                *dst++ = ' ';
+            }
+
+            dst = ngx_cpymem(dst, p, q - p);
+        }
+
+        p = q;
+    }
+
+    value->len = dst - start;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_doi_is_own_cookie(u_char *p, size_t len)
+{
+    return (len >= 12 && ngx_strncmp(p, "doi_browser=", 12) == 0)
+           || (len >= 9 && ngx_strncmp(p, "doi_link_", 9) == 0);
+}
+
+
+ngx_int_t
+ngx_http_doi_get_cookie(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value)
+{
+#if (nginx_version >= 1023000)
+    return ngx_http_parse_multi_header_lines(r, r->headers_in.cookie, name,
+                                             value)
+           ? NGX_OK : NGX_DECLINED;
+#else
+    return ngx_http_parse_multi_header_lines(&r->headers_in.cookies, name,
+                                             value)
+           != NGX_DECLINED ? NGX_OK : NGX_DECLINED;
+#endif
+}
+
+
+/*
+ * The cookie that carries the token of one scope: a browser may hold links to
+ * several calendars of one host.
+ */
+
+ngx_int_t
+ngx_http_doi_scope_cookie(ngx_pool_t *pool, ngx_str_t *scope, ngx_str_t *name)
+{
+    u_char    *p;
+    unsigned   n;
+    u_char     hash[EVP_MAX_MD_SIZE];
+
+    if (EVP_Digest(scope->data, scope->len, hash, &n, EVP_sha256(), NULL)
+        != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    name->len = sizeof("doi_link_") - 1 + 16;
+    name->data = ngx_pnalloc(pool, name->len);
+    if (name->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(name->data, "doi_link_", sizeof("doi_link_") - 1);
+    (void) ngx_hex_dump(p, hash, 8);
+
+    return NGX_OK;
+}
+
+
+/*
+ * The browser by its cookie, or a new one that gets a cookie with the answer.
+ * A new one is known to nobody, so its hash is needed only for a claim.
+ */
+
+ngx_int_t
+ngx_http_doi_browser(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
+{
+    ngx_str_t  value;
+    u_char     random[16];
+
+    if (ctx->browser.len) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_doi_get_cookie(r, &ngx_http_doi_browser_cookie, &value)
+        == NGX_OK
+        && value.len == NGX_HTTP_DOI_COOKIE_LEN)
+    {
+        ctx->browser = value;
+        return NGX_OK;
+    }
+
+    ctx->browser.data = ngx_pnalloc(r->pool, NGX_HTTP_DOI_COOKIE_LEN);
+    if (ctx->browser.data == NULL
+        || ngx_http_doi_random(random, sizeof(random)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->browser.len = doi_base64url_encode(random, sizeof(random),
+                                            ctx->browser.data);
+    ctx->new_browser = 1;
+
+    return NGX_OK;
+}
+
+
+/* Only a hash of the cookie goes to the store. */
+
+ngx_int_t
+ngx_http_doi_browser_hash(ngx_http_doi_ctx_t *ctx,
+    u_char hash[DOI_BROWSER_SIZE])
+{
+    unsigned  n;
+    u_char    digest[EVP_MAX_MD_SIZE];
+
+    if (EVP_Digest(ctx->browser.data, ctx->browser.len, digest, &n,
+                   EVP_sha256(), NULL)
+        != 1)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(hash, digest, DOI_BROWSER_SIZE);
+
+    return NGX_OK;
+}
+
+
+/* From the generator of libcrypto, fetched for many at a time. */
+
+ngx_int_t
+ngx_http_doi_random(u_char *out, size_t len)
+{
+    static size_t  left;
+    static u_char  pool[1024];
+
+    if (left < len) {
+
+        if (RAND_bytes(pool, sizeof(pool)) != 1) {
+            left = 0;
+            return NGX_ERROR;
+        }
+
+        left = sizeof(pool);
+    }
+
+    left -= len;
+
+    ngx_memcpy(out, pool + left, len);
+    ngx_explicit_memzero(pool + left, len);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_doi_set_cookies(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
+{
+    time_t     age;
+    ngx_str_t  name;
+
+    if (ctx->new_browser) {
+        ctx->new_browser = 0;
+
+        if (ngx_http_doi_set_cookie(r, &ngx_http_doi_browser_cookie,
+                                    &ctx->browser, NGX_HTTP_DOI_BROWSER_AGE)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ctx->token_cookie) {
+        ctx->token_cookie = 0;
+
+        age = (time_t) ctx->token.expires - (time_t) ngx_http_doi_now();
+
+        if (ngx_http_doi_scope_cookie(r->pool, &ctx->scope, &name) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_doi_set_cookie(r, &name, &ctx->text, age);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_doi_set_cookie(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value, time_t max_age)
+{
+    u_char                   *p, *cookie;
+    ngx_uint_t                secure;
+    ngx_http_doi_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
+
+    /* TLS may end in front of this nginx */
+
+    secure = conf->base_url && conf->base_url->value.len > 8
+             && ngx_strncasecmp(conf->base_url->value.data,
+                                (u_char *) "https://", 8)
+                == 0;
+
+#if (NGX_HTTP_SSL)
+    secure |= (r->connection->ssl != NULL);
+#endif
+
+    cookie = ngx_pnalloc(r->pool, name->len + value->len + NGX_TIME_T_LEN
+                         + sizeof("=; Max-Age=; Path=/; HttpOnly; "
+                                  "SameSite=Lax; Secure"));
+    if (cookie == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(cookie, "%V=%V; Max-Age=%T; Path=/; HttpOnly; SameSite=Lax"
+                    "%s", name, value, max_age, secure ? "; Secure" : "");
+
+    return ngx_http_doi_header(r, "Set-Cookie", cookie, p - cookie);
+}
+
+
+/*
+ * A form that is sent by another site carries the cookie of an older browser
+ * all the same; Origin tells them apart.
+ */
+
+ngx_int_t
+ngx_http_doi_same_origin(ngx_http_request_t *r)
+{
+    u_char           *p;
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header, *origin;
+
+    origin = NULL;
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (header[i].key.len == 6
+            && ngx_strncasecmp(header[i].key.data, (u_char *) "Origin", 6)
+               == 0)
+        {
+            origin = &header[i];
+        }
+    }
+
+    if (origin == NULL) {
+        return NGX_OK;
+    }
+
+    p = ngx_strnstr(origin->value.data, "://", origin->value.len);
+
+    if (p == NULL || r->headers_in.host == NULL) {
+        return NGX_DECLINED;
+    }
+
+    p += 3;
+    len = origin->value.data + origin->value.len - p;
+
+    if (len == r->headers_in.host->value.len
+        && ngx_strncasecmp(p, r->headers_in.host->value.data, len) == 0)
+    {
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_doi_add_header(ngx_http_request_t *r, const char *name,
+    size_t name_len, u_char *value, size_t value_len)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = name_len;
+    h->value.data = value;
+    h->value.len = value_len;
+
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return NGX_OK;
+}
