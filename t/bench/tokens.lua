@@ -1,0 +1,51 @@
+-- wrk: each request with a token of its own, from a file of 47 bytes a line.
+-- Arguments: the file, "-" for none; the method; the path before the token.
+-- When the tokens run out the thread stops sending.
+
+local size = 47
+local tokens, n, total
+local method, path, headers, body
+
+function init(args)
+    method, path = args[2], args[3]
+    headers = {}
+
+    if method == "POST" then
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        body = "name=Ada+Lovelace&email=ada%40example.org&slot=2026-12-01T10%3A00"
+    end
+
+    n = 0
+    total = 0
+
+    if args[1] ~= "-" then
+        local f = assert(io.open(args[1], "rb"))
+        tokens = f:read("*a")
+        f:close()
+        total = math.floor(#tokens / size)
+    end
+end
+
+function request()
+    local token = ""
+
+    if total > 0 then
+        if n == total then
+            wrk.thread:stop()
+            n = 0
+        end
+
+        token = tokens:sub(n * size + 1, n * size + size - 1)
+        n = n + 1
+    end
+
+    return wrk.format(method, path .. token, headers, body)
+end
+
+function done(summary, latency)
+    local e = summary.errors
+
+    -- requests, microseconds, answers that are not 2xx or 3xx, broken ones
+    io.write(string.format("RESULT %d %d %d %d\n", summary.requests,
+        summary.duration, e.status, e.connect + e.read + e.write + e.timeout))
+end
