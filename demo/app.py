@@ -50,7 +50,7 @@ main { max-width: 40rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0; }
 h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
 p.lead { color: var(--soft); margin-top: 0; }
-fieldset { border: 0; margin: 0; padding: 0; }
+fieldset { border: 0; margin: 0 0 1rem; padding: 0; min-width: 0; }
 legend { font-weight: 600; padding: 0; margin: 1.25rem 0 .4rem; }
 .slots { display: grid; gap: .5rem;
          grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)); }
@@ -59,6 +59,7 @@ legend { font-weight: 600; padding: 0; margin: 1.25rem 0 .4rem; }
                border: 1px solid var(--line); border-radius: .5rem; }
 .slots label:has(:checked) { outline: 3px solid var(--key); }
 .slots .taken { color: var(--soft); text-decoration: line-through; }
+.slots .taken .hint { position: absolute; clip-path: inset(50%%); }
 input[type=radio] { width: 1.2rem; height: 1.2rem; accent-color: var(--key); }
 .field { margin: 1rem 0; }
 .field label { display: block; font-weight: 600; margin-bottom: .25rem; }

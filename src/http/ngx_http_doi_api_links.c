@@ -90,7 +90,6 @@ ngx_http_doi_api_resolve(ngx_http_doi_api_t *api)
     }
 
     text = json_string_value(json_object_get(body, "outcome"));
-    outcome = 0;
     slot = DOI_SLOT_ALL;
 
     if (text && strcmp(text, "used") == 0) {

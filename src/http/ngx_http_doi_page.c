@@ -64,7 +64,7 @@ ngx_http_doi_make_page(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 {
     size_t                     lang;
     ngx_buf_t                 *b;
-    ngx_str_t                 *text, made;
+    ngx_str_t                  text;
     ngx_uint_t                 json;
     doi_pages_t               *pages;
     doi_page_vars_t            vars;
@@ -89,13 +89,12 @@ ngx_http_doi_make_page(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    text = (page == DOI_PAGE_INVALID && conf->invalid)
-           ? &conf->invalid[lang * 2 + json] : &made;
+    if (page == DOI_PAGE_INVALID && conf->invalid) {
+        text = conf->invalid[lang * 2 + json];
 
-    if (text == &made
-        && ngx_http_doi_page_render(r->pool, pages, page, lang, json, &vars,
-                                    &made)
-           != NGX_OK)
+    } else if (ngx_http_doi_page_render(r->pool, pages, page, lang, json,
+                                        &vars, &text)
+               != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -111,7 +110,7 @@ ngx_http_doi_make_page(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     ngx_http_clear_last_modified(r);
     ngx_http_clear_etag(r);
 
-    r->headers_out.content_length_n = text->len;
+    r->headers_out.content_length_n = text.len;
 
     if (ngx_http_doi_page_headers(r, ctx, page, &vars, pages, lang, json)
         != NGX_OK)
@@ -126,8 +125,8 @@ ngx_http_doi_make_page(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    b->pos = text->data;
-    b->last = text->data + text->len;
+    b->pos = text.data;
+    b->last = text.data + text.len;
     b->memory = 1;
     b->last_buf = (r == r->main);
     b->last_in_chain = 1;

@@ -13,9 +13,9 @@
 
 static ngx_int_t ngx_http_doi_find(u_char *from, u_char *last,
     ngx_str_t *token, ngx_uint_t lookalikes, u_char **start, u_char **end);
-static void ngx_http_doi_widen(u_char *from, u_char *last, ngx_uint_t args,
-    u_char **start, u_char **end);
-static size_t ngx_http_doi_decode(u_char *p, u_char *last, u_char *ch);
+static void ngx_http_doi_widen(const u_char *from, const u_char *last,
+    ngx_uint_t args, u_char **start, u_char **end);
+static size_t ngx_http_doi_decode(u_char *p, const u_char *last, u_char *ch);
 static ngx_uint_t ngx_http_doi_token_char(u_char ch);
 static ngx_int_t ngx_http_doi_clean_uri(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
@@ -146,7 +146,7 @@ ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
 /* Whole segments go with a slash, whole arguments with their name. */
 
 static void
-ngx_http_doi_widen(u_char *from, u_char *last, ngx_uint_t args,
+ngx_http_doi_widen(const u_char *from, const u_char *last, ngx_uint_t args,
     u_char **start, u_char **end)
 {
     u_char  *s, *e;
@@ -186,7 +186,7 @@ ngx_http_doi_widen(u_char *from, u_char *last, ngx_uint_t args,
 /* One character, percent-encoded or not: what it is and how long. */
 
 static size_t
-ngx_http_doi_decode(u_char *p, u_char *last, u_char *ch)
+ngx_http_doi_decode(u_char *p, const u_char *last, u_char *ch)
 {
     ngx_int_t  n;
 
