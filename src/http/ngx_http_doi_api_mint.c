@@ -49,21 +49,12 @@ static ngx_int_t ngx_http_doi_mint_out(ngx_http_doi_api_t *api,
 ngx_int_t
 ngx_http_doi_api_mint(ngx_http_doi_api_t *api)
 {
-    json_t                   *body;
-    ngx_int_t                 rc;
-    ngx_http_doi_mint_t      *mint;
-    ngx_http_doi_loc_conf_t  *conf;
+    json_t               *body;
+    ngx_int_t             rc;
+    ngx_http_doi_mint_t  *mint;
 
     static const char  *names[] = { "scope", "ttl", "uses", "count", "meta",
                                     NULL };
-
-    conf = ngx_http_get_module_loc_conf(api->request, ngx_http_doi_module);
-
-    if (conf->ring == NULL) {
-        return ngx_http_doi_api_problem(api, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                        "no_key", "no \"doi_key\" is "
-                                        "configured here");
-    }
 
     body = ngx_http_doi_api_body(api, names, &rc);
     if (body == NULL) {

@@ -568,7 +568,7 @@ ngx_http_doi_check_upstreams(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
             return NGX_CONF_ERROR;
         }
 
-        if (conf->in_doubt && ucf->connect_timeout != NGX_CONF_UNSET_MSEC
+        if (conf->in_doubt && ucf->upstream
             && (ngx_msec_t) conf->claim_timeout * 1000
                < ucf->connect_timeout + ucf->send_timeout + ucf->read_timeout)
         {

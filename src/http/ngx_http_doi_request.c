@@ -21,6 +21,8 @@ static ngx_int_t ngx_http_doi_clean_uri(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
 static ngx_int_t ngx_http_doi_clean_headers(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
+static ngx_uint_t ngx_http_doi_count_headers(ngx_http_request_t *r,
+    ngx_uint_t *dropped);
 static ngx_uint_t ngx_http_doi_is_dropped(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_uint_t ngx_http_doi_is_own_cookie(u_char *p, size_t len);
@@ -42,7 +44,18 @@ ngx_http_doi_cut(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *token,
     ngx_uint_t lookalikes, ngx_str_t *out)
 {
     u_char      *p, *from, *last, *start, *end;
+    ngx_int_t    rc;
     ngx_uint_t   args;
+
+    from = uri->data;
+    last = uri->data + uri->len;
+
+    rc = ngx_http_doi_find(from, last, token, lookalikes, &start, &end);
+
+    if (rc != NGX_OK) {
+        *out = *uri;
+        return NGX_OK;
+    }
 
     out->data = ngx_pnalloc(pool, uri->len + 1);
     if (out->data == NULL) {
@@ -50,12 +63,9 @@ ngx_http_doi_cut(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *token,
     }
 
     p = out->data;
-    from = uri->data;
-    last = uri->data + uri->len;
 
-    while (from < last
-           && ngx_http_doi_find(from, last, token, lookalikes, &start, &end)
-              == NGX_OK)
+    for ( /* void */ ; rc == NGX_OK;
+         rc = ngx_http_doi_find(from, last, token, lookalikes, &start, &end))
     {
         args = (ngx_strlchr(uri->data, start, '?') != NULL);
 
@@ -69,7 +79,7 @@ ngx_http_doi_cut(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *token,
 
     /* an argument that stood last leaves its separator behind */
 
-    if (from > uri->data && from == last) {
+    if (from == last) {
         while (p > out->data && (p[-1] == '?' || p[-1] == '&')) {
             p--;
         }
@@ -97,6 +107,14 @@ ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
 
     t = (token->len >= NGX_HTTP_DOI_CUT_MIN)
         ? memmem(from, last - from, token->data, token->len) : NULL;
+
+    if (!lookalikes && (t || token->len == 0
+                        || token->len >= NGX_HTTP_DOI_CUT_MIN))
+    {
+        *start = t;
+        *end = t ? t + token->len : NULL;
+        return t ? NGX_OK : NGX_DECLINED;
+    }
 
     for (p = from; p < last; p = e) {
 
@@ -251,7 +269,7 @@ ngx_http_doi_hide(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 {
     ngx_str_t  line, uri;
 
-    if (ngx_http_doi_cut(r->pool, &r->request_line, &ctx->text, 1, &line)
+    if (ngx_http_doi_cut(r->pool, &r->request_line, &ctx->text, 0, &line)
         != NGX_OK
         || ngx_http_doi_cut(r->pool, &r->unparsed_uri, &ctx->text, 0, &uri)
            != NGX_OK)
@@ -328,14 +346,22 @@ static ngx_int_t
 ngx_http_doi_clean_headers(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 {
     ngx_list_t        list;
-    ngx_uint_t        i;
+    ngx_uint_t        i, n, dropped;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h, *header;
 
     static ngx_str_t  key = ngx_string("Idempotency-Key");
     static u_char     lowcase[] = "idempotency-key";
 
-    if (ngx_list_init(&list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
+    n = ngx_http_doi_count_headers(r, &dropped);
+
+    if (dropped == 0 && ctx->key.len == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_list_init(&list, r->pool, n + 1, sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -416,6 +442,37 @@ ngx_http_doi_clean_headers(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 #endif
 
     return NGX_OK;
+}
+
+
+/* How many headers there are, and how many of them are not to go on as they
+   are: most requests have none of those. */
+
+static ngx_uint_t
+ngx_http_doi_count_headers(ngx_http_request_t *r, ngx_uint_t *dropped)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    n = 0;
+    *dropped = 0;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        header = part->elts;
+        n += part->nelts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_http_doi_is_dropped(r, &header[i].key)
+                || ngx_http_doi_is(&header[i].key, "cookie"))
+            {
+                (*dropped)++;
+            }
+        }
+    }
+
+    return n;
 }
 
 

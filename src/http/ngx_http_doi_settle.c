@@ -511,8 +511,9 @@ ngx_http_doi_settle_done(void *data, doi_result_t result, doi_str_t answer)
 
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                           "doi: link %*s was booked, but its claim had been "
-                          "released or resolved meanwhile: it may be booked "
-                          "twice; raise \"doi_claim_timeout\"",
+                          "released, resolved or retried meanwhile: see "
+                          "whether it is booked twice, and raise "
+                          "\"doi_claim_timeout\"",
                           (size_t) DOI_ID_CHARS, id);
         }
 

@@ -61,6 +61,7 @@
 
 
 #define LEADER_EVENTS       256
+#define LEADER_GATHER       100000000ULL        /* ns until all are connected */
 #define LEADER_TICK         1000000000ULL       /* ns */
 #define LEADER_SYNC_EVERY   10          /* ticks until an idle mark is kept   */
 #define LEADER_READERS      30          /* ticks between reader checks        */
@@ -587,6 +588,7 @@ leader_begin(doi_leader_t *l)
     l->more = 0;
     l->ticks = 0;
     l->next_tick = doi_store_ns() + LEADER_TICK;
+    l->gather = doi_store_ns() + LEADER_GATHER;
 
     atomic_fetch_add(&l->store->conf.stats->leaders, 1);
 
@@ -615,10 +617,15 @@ leader_lead(doi_leader_t *l)
     {
         timeout = 0;
 
-        if (!l->more && !l->sweep_due && l->looks[l->current].n == 0) {
-            ns = doi_store_ns();
+        ns = doi_store_ns();
 
-            if (l->next_tick > ns) {
+        if (!l->more && !l->sweep_due
+            && (l->looks[l->current].n == 0 || ns < l->gather))
+        {
+            if (l->looks[l->current].n != 0) {
+                timeout = (int) ((l->gather - ns) / 1000000) + 1;
+
+            } else if (l->next_tick > ns) {
                 timeout = (int) ((l->next_tick - ns) / 1000000) + 1;
             }
         }

@@ -189,7 +189,7 @@ doi_leader_collect(doi_leader_t *l)
 
     looks = &l->looks[l->current];
 
-    if (looks->n == 0) {
+    if (looks->n == 0 || doi_store_ns() < l->gather) {
         return;
     }
 

@@ -107,6 +107,9 @@ struct doi_leader_s {
 
     doi_clock_t         clock;
     uint64_t            next_tick;
+    uint64_t            gather;         /* until then some process may not be
+                                           connected yet, with a settlement
+                                           that a second look is to see       */
     unsigned            ticks;
     doi_sweep_arg_t     sweep;
     unsigned            sweep_due:1;
