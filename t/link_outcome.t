@@ -180,16 +180,21 @@ settled($token, 'used', 'refused');
 is($t->post('/kept/' . $t->mint, body => 'a',
             headers => { 'X-Mode' => 'stale' })->status, 200, 'stale: the first');
 $up->forget;
-my %n;
 
-for (1 .. 3) {
+# Either worker may get the next ones; only one of them has that connection.
+
+my ($status, $went) = (0, 0);
+
+for (1 .. 50) {
     $token = $t->mint;
-    my $status = $t->post("/kept/$token", body => 'a')->status;
-    $n{$status}++;
+    $status = $t->post("/kept/$token", body => 'a')->status;
     settled($token, $status == 200 ? 'used' : 'in_doubt', "stale, $status");
+
+    last if $status != 200;
+    $went++;
 }
 
-is($n{409}, 1, 'stale: one was cut');
-is(scalar($up->bookings), 2, 'stale: and not sent again');
+is($status, 409, 'stale: one was cut');
+is(scalar($up->bookings), $went, 'stale: and not sent again');
 
 done_testing();

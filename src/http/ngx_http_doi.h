@@ -8,7 +8,8 @@
  *   ngx_http_doi_process.c    the store in a worker: open, wake up, close
  *   ngx_http_doi_link.c       access phase: view, claim
  *   ngx_http_doi_settle.c     header filter and log phase: settle
- *   ngx_http_doi_request.c    what is cut out of a request, cookies
+ *   ngx_http_doi_request.c    what is cut out of a request
+ *   ngx_http_doi_cookie.c     cookies
  *   ngx_http_doi_page.c       pages and problems
  *   ngx_http_doi_vars.c       variables
  *   ngx_http_doi_api.c        JSON API: routing, bodies, answers
@@ -256,6 +257,20 @@ ngx_int_t ngx_http_doi_hide(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx);
 ngx_int_t ngx_http_doi_clean_request(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
 
+/* Whether a header has this name, whatever the case. */
+ngx_uint_t ngx_http_doi_is(ngx_str_t *key, const char *name);
+
+ngx_int_t ngx_http_doi_same_origin(ngx_http_request_t *r);
+ngx_int_t ngx_http_doi_add_header(ngx_http_request_t *r, const char *name,
+    size_t name_len, u_char *value, size_t value_len);
+
+#define ngx_http_doi_header(r, name, value, len)                              \
+    ngx_http_doi_add_header(r, name, sizeof(name) - 1, (u_char *) (value), len)
+#define ngx_http_doi_header_str(r, name, value)                               \
+    ngx_http_doi_header(r, name, value, sizeof(value) - 1)
+
+/* cookie */
+
 ngx_int_t ngx_http_doi_get_cookie(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value);
 ngx_int_t ngx_http_doi_scope_cookie(ngx_pool_t *pool, ngx_str_t *scope,
@@ -268,17 +283,6 @@ ngx_int_t ngx_http_doi_browser_hash(ngx_http_doi_ctx_t *ctx,
 ngx_int_t ngx_http_doi_random(u_char *out, size_t len);
 ngx_int_t ngx_http_doi_set_cookies(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
-ngx_int_t ngx_http_doi_same_origin(ngx_http_request_t *r);
-ngx_int_t ngx_http_doi_add_header(ngx_http_request_t *r, const char *name,
-    size_t name_len, u_char *value, size_t value_len);
-
-#define ngx_http_doi_header(r, name, value, len)                              \
-    ngx_http_doi_add_header(r, name, sizeof(name) - 1, (u_char *) (value), len)
-#define ngx_http_doi_header_str(r, name, value)                               \
-    ngx_http_doi_header(r, name, value, sizeof(value) - 1)
-
-/* Whether a header has this name, whatever the case. */
-ngx_uint_t ngx_http_doi_is(ngx_str_t *key, const char *name);
 
 /* page */
 
