@@ -259,7 +259,7 @@ is(sprintf('%o', (stat $t->key)[2] & 07777), '600', 'key file');
 # Leaks, alerts
 
 $t->get("/none/$token");
-ok($t->leaks(file => 'access.log'), 'leaks sees a token');
+ok(poll_until(5, sub { $t->leaks(file => 'access.log') }), 'leaks sees a token');
 ok(!$t->leaks, 'which is not in the error log');
 
 done_testing();
