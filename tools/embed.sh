@@ -4,7 +4,8 @@
 #
 # Prints a C file with the files of a directory as byte arrays (a string
 # literal may not be longer than 4,095 bytes in C11), for src/core/embedded.h.
-# Needs sed and od only.  The order is that of the names in the C locale, so
+# Needs sed, tr and od only.  Style sheets lose comments and blanks: they are a
+# part of every page.  The order is that of the names in the C locale, so
 # the same files give the same output everywhere.
 
 set -eu
@@ -22,6 +23,16 @@ cd "$1"
 echo '/* Made by tools/embed.sh from the files of pages/.  Do not edit. */'
 echo
 echo '#include "embedded.h"'
+
+content() {
+    case $1 in
+        *.css)  tr '\n' ' ' < "$1" \
+                | sed 's#/\*[^*]*\*/##g; s/  */ /g; s/ *\([{};,]\) */\1/g
+                       s/: */:/g; s/;}/}/g' ;;
+        *.html) sed 's/^ *//' "$1" ;;
+        *)      cat "$1" ;;
+    esac
+}
 
 n=0
 table=
@@ -45,7 +56,7 @@ for file in *.css *.html *.txt; do
     echo
     echo
     echo "static const unsigned char  doi_file_$n[] = {"
-    od -A n -v -t u1 "$file" | sed 's/[0-9][0-9]*/&,/g'
+    content "$file" | od -A n -v -t u1 | sed 's/[0-9][0-9]*/&,/g'
 
     # an array may not be empty
     echo '    0'

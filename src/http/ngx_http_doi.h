@@ -246,6 +246,9 @@ void ngx_http_doi_settle_request(ngx_http_request_t *r,
 ngx_int_t ngx_http_doi_cut(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *token,
     ngx_uint_t lookalikes, ngx_str_t *out);
 
+/* The first place of needle, or NULL. */
+u_char *ngx_http_doi_search(u_char *p, size_t len, ngx_str_t *needle);
+
 ngx_int_t ngx_http_doi_rewrite_handler(ngx_http_request_t *r);
 
 /* Takes the token out of what nginx logs of the request, and out of

@@ -248,9 +248,8 @@ ngx_http_doi_token_text(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     }
 
     if (ctx->text.len
-        && memmem(r->uri.data, r->uri.len, ctx->text.data, ctx->text.len)
-        && memmem(r->unparsed_uri.data, len, ctx->text.data, ctx->text.len)
-           == NULL)
+        && ngx_http_doi_search(r->uri.data, r->uri.len, &ctx->text)
+        && ngx_http_doi_search(r->unparsed_uri.data, len, &ctx->text) == NULL)
     {
         ngx_str_null(&ctx->text);
     }

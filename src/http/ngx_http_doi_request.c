@@ -83,6 +83,34 @@ ngx_http_doi_cut(ngx_pool_t *pool, ngx_str_t *uri, ngx_str_t *token,
 }
 
 
+/* memmem() prepares itself for long needles; a URI is short. */
+
+u_char *
+ngx_http_doi_search(u_char *p, size_t len, ngx_str_t *needle)
+{
+    u_char  *last;
+
+    if (needle->len == 0 || len < needle->len) {
+        return NULL;
+    }
+
+    for (last = p + len - needle->len + 1; p < last; p++) {
+
+        p = memchr(p, needle->data[0], last - p);
+
+        if (p == NULL) {
+            return NULL;
+        }
+
+        if (ngx_memcmp(p, needle->data, needle->len) == 0) {
+            return p;
+        }
+    }
+
+    return NULL;
+}
+
+
 /*
  * The first place with a token: the one that was presented, also as a part of
  * something longer, or what looks like one, percent-encoded or not.  A token
@@ -98,7 +126,7 @@ ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
     size_t   n, len;
 
     t = (token->len >= NGX_HTTP_DOI_CUT_MIN)
-        ? memmem(from, last - from, token->data, token->len) : NULL;
+        ? ngx_http_doi_search(from, last - from, token) : NULL;
 
     if (!lookalikes && (t || token->len == 0
                         || token->len >= NGX_HTTP_DOI_CUT_MIN))

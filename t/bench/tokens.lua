@@ -1,13 +1,13 @@
 -- wrk: each request with a token of its own, from a file of 47 bytes a line.
--- Arguments: the file, "-" for none; the method; the path before the token.
--- When the tokens run out the thread stops sending.
+-- Arguments: the file, "-" for none; the method; the path before the token;
+-- "again" to begin anew when the tokens run out, else it stops sending.
 
 local size = 47
 local tokens, n, total
-local method, path, headers, body
+local method, path, again, headers, body
 
 function init(args)
-    method, path = args[2], args[3]
+    method, path, again = args[2], args[3], args[4] == "again"
     headers = {}
 
     if method == "POST" then
@@ -31,7 +31,10 @@ function request()
 
     if total > 0 then
         if n == total then
-            wrk.thread:stop()
+            if not again then
+                wrk.thread:stop()
+            end
+
             n = 0
         end
 
