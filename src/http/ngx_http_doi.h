@@ -260,6 +260,10 @@ ngx_int_t ngx_http_doi_hide(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx);
 ngx_int_t ngx_http_doi_clean_request(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
 
+/* The first header of this name (whatever the case), or NULL. */
+ngx_table_elt_t *ngx_http_doi_find_header(ngx_list_t *headers,
+    const char *name);
+
 /* Whether a header has this name, whatever the case. */
 ngx_uint_t ngx_http_doi_is(ngx_str_t *key, const char *name);
 

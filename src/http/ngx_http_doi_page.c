@@ -19,7 +19,7 @@ static ngx_int_t ngx_http_doi_page_headers(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx, doi_page_t page, doi_page_vars_t *vars,
     doi_pages_t *pages, size_t lang, ngx_uint_t json);
 static doi_str_t ngx_http_doi_request_header(ngx_http_request_t *r,
-    const char *name, size_t len);
+    const char *name);
 
 
 #define NGX_HTTP_DOI_PAGE_SIZE    8192  /* bytes that mostly suffice */
@@ -80,10 +80,8 @@ ngx_http_doi_make_page(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 
     pages = conf->pages;
     lang = doi_pages_lang(pages,
-               ngx_http_doi_request_header(r, "Accept-Language",
-                                           sizeof("Accept-Language") - 1));
-    json = doi_accepts_json(ngx_http_doi_request_header(r, "Accept",
-                                                        sizeof("Accept") - 1));
+                          ngx_http_doi_request_header(r, "accept-language"));
+    json = doi_accepts_json(ngx_http_doi_request_header(r, "accept"));
 
     if (ngx_http_doi_page_vars(r, ctx, page, &vars) != NGX_OK) {
         return NGX_ERROR;
@@ -437,40 +435,17 @@ ngx_http_doi_page_headers(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 /* nginx keeps Accept only if it was built with some modules. */
 
 static doi_str_t
-ngx_http_doi_request_header(ngx_http_request_t *r, const char *name,
-    size_t len)
+ngx_http_doi_request_header(ngx_http_request_t *r, const char *name)
 {
-    doi_str_t         value;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
+    doi_str_t         value = { NULL, 0 };
+    ngx_table_elt_t  *h;
 
-    part = &r->headers_in.headers.part;
-    header = part->elts;
+    h = ngx_http_doi_find_header(&r->headers_in.headers, name);
 
-    for (i = 0; /* void */; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if (header[i].key.len == len
-            && ngx_strncasecmp(header[i].key.data, (u_char *) name, len) == 0)
-        {
-            value.data = header[i].value.data;
-            value.len = header[i].value.len;
-            return value;
-        }
+    if (h) {
+        value.data = h->value.data;
+        value.len = h->value.len;
     }
-
-    value.data = NULL;
-    value.len = 0;
 
     return value;
 }

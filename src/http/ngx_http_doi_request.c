@@ -496,6 +496,30 @@ ngx_http_doi_count_headers(ngx_http_request_t *r, ngx_uint_t *dropped)
 }
 
 
+/* The first header of this name, or NULL. */
+
+ngx_table_elt_t *
+ngx_http_doi_find_header(ngx_list_t *headers, const char *name)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    for (part = &headers->part; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_http_doi_is(&header[i].key, name)) {
+                return &header[i];
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
 ngx_uint_t
 ngx_http_doi_is(ngx_str_t *key, const char *name)
 {
@@ -588,33 +612,9 @@ ngx_http_doi_same_origin(ngx_http_request_t *r)
 {
     u_char           *p;
     size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header, *origin;
+    ngx_table_elt_t  *origin;
 
-    origin = NULL;
-    part = &r->headers_in.headers.part;
-    header = part->elts;
-
-    for (i = 0; /* void */; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if (header[i].key.len == 6
-            && ngx_strncasecmp(header[i].key.data, (u_char *) "Origin", 6)
-               == 0)
-        {
-            origin = &header[i];
-        }
-    }
+    origin = ngx_http_doi_find_header(&r->headers_in.headers, "origin");
 
     if (origin == NULL) {
         return NGX_OK;
