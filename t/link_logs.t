@@ -173,7 +173,7 @@ bad('error log, nginx out', slurp($t->dir . '/nginx.out') . "-\n", @secrets,
 
 my ($store) = glob $t->dir . '/store/*.mdb';
 bad('store', slurp($t->dir . '/store/data.mdb'), @secrets,
-    (map { decode_base64url($_) } @made), $key, $secret . '=');
+    (map { decode_base64url($_) } @made), $key, "name=$secret");
 
 # The log is of use all the same
 
