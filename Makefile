@@ -37,12 +37,12 @@ LD_OPT       ?= -Wl,-z,relro -Wl,-z,now -fPIC $(SAN_FLAGS)
 
 UNIT_CFLAGS  := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -g -O2 -pthread \
                 -iquote $(ROOT)/src -iquote $(ROOT)/src/core $(SAN_FLAGS)
-UNIT_LIBS    := -ljansson -llmdb -lcrypto -pthread
+UNIT_LIBS    := -ljansson -llmdb -lcurl -lical -lidn2 -lcrypto -pthread
 
-C_FILES      := $(wildcard src/core/*.c src/store/*.c src/http/*.c)
-H_FILES      := $(wildcard src/core/*.h src/store/*.h src/http/*.h)
+C_FILES      := $(wildcard src/core/*.c src/store/*.c src/courier/*.c src/http/*.c)
+H_FILES      := $(wildcard src/core/*.h src/store/*.h src/courier/*.h src/http/*.h)
 PAGES        := $(wildcard pages/*)
-LIB_FILES    := $(wildcard src/core/*.c src/store/*.c)
+LIB_FILES    := $(wildcard src/core/*.c src/store/*.c src/courier/*.c)
 LIB_OBJS     := $(LIB_FILES:%.c=$(BUILD)/lib/%.o) $(BUILD)/lib/pages.o
 LIB          := $(BUILD)/lib/libdoi.a
 

@@ -149,7 +149,7 @@ my $id = links('{}')->json->{id};
 my $minted = minted();
 
 problem('GET ' . substr($_, 0, 40), $t->get($_), 404, 'not_found')
-    for '/api/', '/api/link', '/api/linksx', '/api/bookings', '/api/links/x',
+    for '/api/', '/api/link', '/api/linksx', '/api/contacts', '/api/links/x',
         "/api/links/${id}x", '/api/links/' . substr($id, 1),
         "/api/links/$id/x", "/api/links/$id/resolve/x",
         '/api/links/' . 'A' x 2000, '/api/links/!!!!!!!!!!!!!!!!';

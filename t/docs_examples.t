@@ -76,11 +76,21 @@ sub complete {
     $conf =~ s/^\s*(?:user|pid|worker_processes|load_module)\s[^;]*;//mg;
     $conf =~ s/^\s*error_log\s[^;]*;//mg if $conf !~ /\{[^}]*error_log/;
     $conf =~ s/\blisten\s+\S*?\d+((?:\s+\w+)*);/listen 127.0.0.1:%%PORT:http%%$1;/g;
-    $conf =~ s{(?<=[\s:"])(/(?:etc|var)/[^\s;"]+)}{$dir$1}g;
+    $conf =~ s{(?<=[\s:"=])(/(?:etc|var)/[^\s;"]+)}{$dir$1}g;
 
     my $more = '';
     $more .= "doi_store %%DIR%%/store;\n" if $conf !~ /\bdoi_store\s/;
     $more .= "doi_key 1 file:%%KEY%%;\n" if $conf !~ /\bdoi_key\s/;
+
+
+    if ($conf =~ /\bdoi_hold\s/) {
+        $more .= "doi_mail maildir:%%DIR%%/mail from=a\@example.com;\n"
+            if $conf !~ /\bdoi_mail\s/;
+        $more .= "doi_base_url http://127.0.0.1;\n"
+            if $conf !~ /\bdoi_base_url\s/;
+        $more .= "doi_url confirm /c/\$doi_token;\n"
+            if $conf !~ /\bdoi_url\s/;
+    }
 
     $conf =~ s/^(\s*http\s*\{\n)/$1%%HTTP%%\n$more/m;
 
@@ -98,6 +108,10 @@ sub make_what_it_names {
         if ($conf =~ /file:\Q$path\E/) {
             $t->write_file(substr($path, length($dir) + 1),
                            slurp($t->key) =~ tr/0-9a-f/1-9a-f0/r, 0600);
+
+        } elsif ($conf =~ /(?:password|secret)_file=\Q$path\E/) {
+            $t->write_file(substr($path, length($dir) + 1),
+                           'whsec_' . 'QUJD' x 10 . "\n", 0600);
 
         } elsif ($conf =~ /doi_templates\s+\Q$path\E/) {
             make_path($path);
@@ -157,7 +171,7 @@ for my $name (@commands) {
 # Names of directives that exist nowhere; the first ones are to come.
 
 my %known = map { $_ => 1 } @commands, @variables,
-            qw(doi_hold doi_confirm doi_browser);
+            'doi_browser';
 
 for my $file (grep { !/architecture/ } sort keys %text) {
     my %unknown;
@@ -165,7 +179,8 @@ for my $file (grep { !/architecture/ } sort keys %text) {
     while ($text{$file} =~ /(?<![\w.])\$?(doi_[a-z_]+)/g) {
         $unknown{$1} = 1 if !$known{$1}
                             && $1 !~ /^doi_(?:link|links|store|tokens|pages
-                                      |claims|redemptions)_/x;
+                                      |claims|redemptions|bookings|mails
+                                      |deliveries|holds|outbox|booking)_/x;
     }
 
     is_deeply([ sort keys %unknown ], [], "$file: names of directives");
@@ -176,7 +191,7 @@ for my $file (grep { !/architecture/ } sort keys %text) {
 my %status = slurp("$root/src/core/pages.c")
              =~ /\[DOI_PAGE_\w+\]\s*=\s*\{ "(\w+)", "(\d+)"/g;
 
-is(scalar(keys %status), 11, 'the source has 11 pages');
+is(scalar(keys %status), 24, 'the source has 24 pages');
 my ($pages) = $reference =~ /^## Pages and statuses\n(.*?)^## /ms;
 
 is_deeply({ $pages =~ /^\| `(\w+)` \| (\d+) \|/mg }, \%status,
@@ -202,7 +217,7 @@ $t->start;
 my %type = $t->get('/metrics')->body =~ /^# TYPE (\w+) (\w+)/mg;
 
 ok(keys %type > 10, 'metrics');
-is_deeply({ $reference =~ /^\| `(doi_\w+)(?:\{\w+\})?` \| (\w+) \|/mg },
+is_deeply({ $reference =~ /^\| `(doi_\w+)(?:\{[\w,]+\})?` \| (\w+) \|/mg },
           \%type, 'the table of metrics');
 
 for my $file (grep { !/architecture|directives/ } sort keys %text) {

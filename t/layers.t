@@ -17,19 +17,19 @@ my %may = (
     core    => { layers => [qw(core)],               libs => qr{^openssl/} },
     store   => { layers => [qw(core store)],         libs => qr{^(?:lmdb\.h$|openssl/)} },
     courier => { layers => [qw(core store courier)],
-                 libs => qr{^(?:curl/|openssl/|jansson\.h$|libical/)} },
+                 libs => qr{^(?:curl/|openssl/|jansson\.h$|libical/|idn2\.h$)} },
     http    => { layers => [qw(core store courier http)],
                  libs => qr{^(?:openssl/|jansson\.h$|ngx_)} },
 );
 
-my $libc = qr{^(?:assert|ctype|dirent|errno|fcntl|inttypes|limits|poll|pthread
-               |semaphore|signal|stdalign|stdarg|stdatomic|stdbool|stddef|stdint
+my $libc = qr{^(?:assert|ctype|dirent|errno|fcntl|inttypes|limits|netinet/in
+               |poll|pthread|semaphore|signal|stdalign|stdarg|stdatomic|stdbool|stddef|stdint
                |stdio|stdlib|string|strings|time|unistd
                |sys/[a-z]+)\.h$}x;
 
 # No I/O, no clock, no threads in core.
 
-my $impure = qr{^(?:dirent|fcntl|poll|pthread|semaphore|signal|stdatomic
+my $impure = qr{^(?:dirent|fcntl|netinet/in|poll|pthread|semaphore|signal|stdatomic
                  |unistd|sys/.*)\.h$}x;
 
 # <time.h> is for gmtime_r alone.

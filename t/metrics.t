@@ -75,13 +75,25 @@ my @counters = (
         qw(malformed purpose unknown_key forged expired failed)),
     map({ "doi_pages_total{page=\"$_\"}" }
         qw(invalid expired used confirmed claimed pending in_doubt revoked
-           unavailable method forbidden)),
+           unavailable method forbidden check_mail confirm wrong_code booked
+           cancelled withdrawn refused lapsed taken limited form large type)),
+    qw(doi_holds_limited_total doi_mails_suppressed_total),
+    map({ "doi_bookings_total{event=\"$_\"}" }
+        qw(held resend remind confirmed confirm_resend released in_doubt)),
+    map({ "doi_bookings_released_total{state=\"$_\"}" }
+        qw(refused cancelled expired)),
+    map({ my $kind = $_;
+          map { "doi_deliveries_total{kind=\"$kind\",result=\"$_\"}" }
+              qw(queued sent failed dead) }
+        qw(confirm remind booked owner cancelled owner_cancelled owner_doubt
+           calendar webhook)),
     map({ "doi_store_refused_total{reason=\"$_\"}" } qw(queue full)),
 );
 
 my @gauges = qw(doi_store_queue_length doi_store_map_used_bytes
                 doi_store_map_size_bytes doi_store_clock_seconds
-                doi_links_in_doubt doi_store_up);
+                doi_links_in_doubt doi_store_up doi_outbox_waiting
+                doi_outbox_dead doi_booking_confirmation_ratio);
 
 is_deeply([ sort grep { !/_bucket/ } keys %$m ], [ sort @counters, @gauges ],
           'these figures and no others');

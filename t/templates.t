@@ -212,9 +212,43 @@ like((page('/own/'))[0], qr/USED/, 'what runs goes on');
 
 $t->write_file('own/used.html', "<title>v2</title><style>{{style|css}}</style>"
                . "<p>{{t.text}} {{t.hours}}</p>\n");
+
+# Frames of mails, and of pages of bookings, are checked with the rest.
+
+for my $bad ([ 'mail.txt', "{{t.title}}\n\n{{url|url}}\n",
+               qr/mail\.txt:3: .*plain text does not take .*"url"/ ],
+             [ 'mail.html', "<p>\n{{nonsense}}</p>\n",
+               qr/mail\.html:2: .*nonsense/ ],
+             [ 'mail.html', '', qr/mail\.html is empty/ ],
+             [ 'confirm.html', "<style>p{}</style>\n",
+               qr/confirm\.html:1: styles go to style\.css/ ],
+             [ 'de.txt', "when = {{slot}}\n", qr/de\.txt:1: .*"slot"/ ],
+             [ 'de.txt', "mail_owner.titel = x\n",
+               qr/de\.txt:1: no page uses "mail_owner\.titel"/ ])
+{
+    my ($file, $content, $says) = @$bad;
+
+    $t->write_file("own/$file", $content);
+    ($status, $out) = $t->test_config;
+    isnt($status, 0, "a broken $file: nginx -t fails");
+    like($out, qr/doi_templates.*$says/, 'and says where');
+    unlink $t->dir . "/own/$file" or die "unlink: $!";
+}
+
+$t->write_file('own/mail.txt', "{{t.title}}\n\n{{url}}\n");
+$t->write_file('own/mail.html',
+               qq(<p style="color:red"><a href="{{url|url}}">{{t.button}}</a>\n));
+$t->write_file('own/confirm.html',
+               "{{#is.ask}}<form method=\"post\">{{t.yes}}</form>{{/is.ask}}\n");
+($status, $out) = $t->test_config;
+is($status, 0, 'good ones');
+unlike($out, qr/is ignored/, 'whose names are known');
+
 my @old = $t->reload(5);
 ok(@old && $t->wait_gone(10, @old), 'reload');
 like((page('/own/'))[0], qr/v2/, 'the new one');
+is((page('/own/', 'mail, de;q=0.5'))[1]->header('Content-Language'), 'de',
+   'mail.txt is not a language');
 policy('the new one', (page('/own/'))[1]);
 
 done_testing();

@@ -15,6 +15,7 @@
 
 static int doi_is_alnum(uint8_t c);
 static int doi_is_plain(doi_escape_t how, uint8_t c);
+static int doi_is_break(const uint8_t *p, size_t len);
 static int doi_is_link(doi_str_t s);
 static int doi_has_prefix(doi_str_t s, const char *prefix);
 static doi_str_t doi_without_scheme(doi_str_t s);
@@ -88,6 +89,7 @@ doi_out_escape(doi_out_t *out, doi_escape_t how, doi_str_t value)
     case DOI_ESCAPE_HTML:
     case DOI_ESCAPE_URI:
     case DOI_ESCAPE_JSON:
+    case DOI_ESCAPE_TEXT:
         doi_out_utf8(out, how, value);
         break;
     }
@@ -104,7 +106,7 @@ doi_escape_empty(doi_escape_t how, doi_str_t value)
     }
 
     if (how == DOI_ESCAPE_HTML || how == DOI_ESCAPE_JSON
-        || how == DOI_ESCAPE_RAW)
+        || how == DOI_ESCAPE_TEXT || how == DOI_ESCAPE_RAW)
     {
         return 0;
     }
@@ -146,14 +148,20 @@ doi_out_utf8(doi_out_t *out, doi_escape_t how, doi_str_t value)
 
         len = doi_utf8_next(p, end, &bad);
 
-        if (len && how != DOI_ESCAPE_URI && how != DOI_ESCAPE_URL) {
+        if (len && how != DOI_ESCAPE_URI && how != DOI_ESCAPE_URL
+            && !(how == DOI_ESCAPE_TEXT && doi_is_break(p, len)))
+        {
             p += len;
             continue;
         }
 
         doi_out_put(out, run, (size_t) (p - run));
 
-        if (len) {
+        if (len && how == DOI_ESCAPE_TEXT) {
+            doi_out_text(out, " ");
+            p += len;
+
+        } else if (len) {
             doi_out_percent(out, p, len);
             p += len;
 
@@ -183,6 +191,17 @@ doi_is_alnum(uint8_t c)
 }
 
 
+/* C1 controls (next line is one), and the separators U+2028 and U+2029. */
+
+static int
+doi_is_break(const uint8_t *p, size_t len)
+{
+    return (len == 2 && p[0] == 0xC2 && p[1] < 0xA0)
+           || (len == 3 && p[0] == 0xE2 && p[1] == 0x80
+               && (p[2] == 0xA8 || p[2] == 0xA9));
+}
+
+
 /* ASCII that is written as it is. */
 
 static int
@@ -203,6 +222,9 @@ doi_is_plain(doi_escape_t how, uint8_t c)
 
     case DOI_ESCAPE_JSON:
         return c != '"' && c != '\\';
+
+    case DOI_ESCAPE_TEXT:
+        return 1;
 
     case DOI_ESCAPE_URI:
         /* "@" is legal in a query, and some mail programs do not
@@ -250,6 +272,10 @@ doi_out_ascii(doi_out_t *out, doi_escape_t how, uint8_t c)
         hex[1] = digits[c & 0xF];
         doi_out_text(out, "\\u00");
         doi_out_put(out, hex, 2);
+        return;
+
+    case DOI_ESCAPE_TEXT:
+        doi_out_text(out, " ");
         return;
 
     case DOI_ESCAPE_URI:

@@ -1,9 +1,9 @@
 /*
  * Writing bytes of unknown origin to where they cannot do harm: HTML, URIs,
- * phone numbers, JSON.  Whatever comes in, valid UTF-8 goes out: a sequence
- * that is not UTF-8 becomes U+FFFD, one for each maximal subpart (Unicode 16,
- * chapter 3.9), so that no byte of markup is ever swallowed by a broken lead
- * byte before it.
+ * phone numbers, JSON, plain text.  Whatever comes in, valid UTF-8 goes out: a
+ * sequence that is not UTF-8 becomes U+FFFD, one for each maximal subpart
+ * (Unicode 16, chapter 3.9), so that no byte of markup is ever swallowed by a
+ * broken lead byte before it.
  */
 
 #ifndef DOI_ESCAPE_H
@@ -31,6 +31,7 @@ typedef enum {
     DOI_ESCAPE_SHORT,       /* link for reading: no scheme, no last slash    */
     DOI_ESCAPE_TEL,         /* digits, and one plus sign in front            */
     DOI_ESCAPE_JSON,        /* inside a JSON string                          */
+    DOI_ESCAPE_TEXT,        /* plain text, one line: controls become blanks  */
     DOI_ESCAPE_RAW          /* as it is: for bytes of our own                */
 } doi_escape_t;
 

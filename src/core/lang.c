@@ -129,6 +129,39 @@ doi_pages_lang(const doi_pages_t *pages, doi_str_t accept_language)
 }
 
 
+size_t
+doi_pages_lang_tag(const doi_pages_t *pages, doi_str_t tag)
+{
+    int     match, best_match;
+    size_t  i, best, len, best_len;
+
+    best = 0;
+    best_len = 0;
+    best_match = DOI_MATCH_ANY;
+
+    tag = doi_trim(tag);
+
+    for (i = 0; i < pages->nlangs; i++) {
+        match = doi_lang_matches(tag, pages->langs[i].tag);
+        len = strlen(pages->langs[i].tag);
+
+        if (match < best_match || match == DOI_MATCH_ANY) {
+            continue;
+        }
+
+        /* for "de-at-1996" rather "de-at" than "de", for "pt" the first */
+
+        if (match > best_match || (len > best_len && len < tag.len)) {
+            best = i;
+            best_len = len;
+            best_match = match;
+        }
+    }
+
+    return best;
+}
+
+
 int
 doi_accepts_json(doi_str_t accept)
 {

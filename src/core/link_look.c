@@ -15,23 +15,44 @@
  * outcome is still being looked for.
  */
 
-#include <string.h>
+#include "booking.h"
 
-#include "link.h"
+
+/* Both answers begin with the state, one byte. */
+
+_Static_assert(offsetof(doi_link_answer_t, state) == 0
+               && offsetof(doi_booking_answer_t, state) == 0,
+               "the state is the first byte");
 
 
 int
 doi_op_wants_another_look(unsigned op, doi_result_t result, doi_str_t answer)
 {
-    doi_link_answer_t  a;
+    size_t   size;
+    uint8_t  claimed;
 
-    if (answer.len < sizeof(a)) {
+    switch (op) {
+
+    case DOI_OP_LINK_CLAIM:
+    case DOI_OP_LINK_READ:
+        size = sizeof(doi_link_answer_t);
+        claimed = DOI_LINK_CLAIMED;
+        break;
+
+    case DOI_OP_BOOKING_CLAIM:
+    case DOI_OP_BOOKING_READ:
+        size = sizeof(doi_booking_answer_t);
+        claimed = DOI_BOOKING_CLAIMED;
+        break;
+
+    default:
         return 0;
     }
 
     switch (op) {
 
     case DOI_OP_LINK_CLAIM:
+    case DOI_OP_BOOKING_CLAIM:
 
         /* DOI_WON is the claim of whoever asks. */
 
@@ -41,19 +62,12 @@ doi_op_wants_another_look(unsigned op, doi_result_t result, doi_str_t answer)
 
         break;
 
-    case DOI_OP_LINK_READ:
+    default: /* READ */
 
         if (result != DOI_CONFLICT && result != DOI_WON) {
             return 0;
         }
-
-        break;
-
-    default:
-        return 0;
     }
 
-    memcpy(&a, answer.data, sizeof(a));
-
-    return a.state == DOI_LINK_CLAIMED;
+    return answer.len >= size && answer.data[0] == claimed;
 }

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "link_ops.h"
+#include "booking_ops.h"
 
 
 static doi_result_t doi_op_claim(doi_view_t *view, doi_time_t now,
@@ -65,6 +65,39 @@ doi_op_function(unsigned op)
 
     case DOI_OP_SWEEP:
         return doi_op_sweep;
+
+    case DOI_OP_BOOKING_HOLD:
+        return doi_op_booking_hold;
+
+    case DOI_OP_BOOKING_CLAIM:
+        return doi_op_booking_claim;
+
+    case DOI_OP_BOOKING_SETTLE:
+        return doi_op_booking_settle;
+
+    case DOI_OP_BOOKING_READ:
+        return doi_op_booking_read;
+
+    case DOI_OP_BOOKING_CANCEL:
+        return doi_op_booking_cancel;
+
+    case DOI_OP_BOOKING_RESOLVE:
+        return doi_op_booking_resolve;
+
+    case DOI_OP_BOOKING_RESEND:
+        return doi_op_booking_resend;
+
+    case DOI_OP_BOOKING_SWEEP:
+        return doi_op_booking_sweep;
+
+    case DOI_OP_SUPPRESS:
+        return doi_op_suppress;
+
+    case DOI_OP_OUTBOX_FANOUT:
+        return doi_op_outbox_fanout;
+
+    case DOI_OP_OUTBOX_UPDATE:
+        return doi_op_outbox_update;
 
     default:
         return NULL;

@@ -11,6 +11,8 @@
  *   LANG.txt      texts of a language: lines "key = text", '#' comments
  *   STATE.html    optional frame for one state (used.html), in place of
  *                 page.html
+ *   mail.html     the frame of every mail as HTML, a template
+ *   mail.txt      likewise as plain text: nothing is escaped in it
  *
  * The language of the templates is in template.h, that of the operator's side
  * in docs/templates.md.
@@ -36,13 +38,48 @@ typedef enum {
     DOI_PAGE_UNAVAILABLE,   /* 503                                            */
     DOI_PAGE_METHOD,        /* 405 only GET, HEAD, OPTIONS and POST           */
     DOI_PAGE_FORBIDDEN,     /* 403 form sent from another site                */
+
+    /* bookings with double opt-in */
+    DOI_PAGE_CHECK_MAIL,    /* 202 held; a mail is on its way                 */
+    DOI_PAGE_CONFIRM,       /* 200 the booking, and the buttons               */
+    DOI_PAGE_WRONG_CODE,    /* 422 the same, with what was wrong              */
+    DOI_PAGE_BOOKED,        /* 200 confirmed, with the booking                */
+    DOI_PAGE_CANCELLED,     /* 200 "it wasn't me" was pressed                 */
+    DOI_PAGE_WITHDRAWN,     /* 410 the booking was cancelled before           */
+    DOI_PAGE_REFUSED,       /* 409 the app said no: slot not to be had        */
+    DOI_PAGE_LAPSED,        /* 410 not confirmed in time; start again         */
+    DOI_PAGE_TAKEN,         /* 409 slot is taken or being confirmed           */
+    DOI_PAGE_LIMITED,       /* 429 too many mails or holds                    */
+    DOI_PAGE_FORM,          /* 422 the form cannot be used: problem           */
+    DOI_PAGE_LARGE,         /* 413 the form is too large                      */
+    DOI_PAGE_TYPE,          /* 415 neither a form nor JSON                    */
     DOI_PAGES
 } doi_page_t;
+
+
+/* Mails, of the same set.  Each has a subject, a text and an HTML version. */
+
+typedef enum {
+    DOI_MAIL_CONFIRM = 0,   /* visitor: please confirm                        */
+    DOI_MAIL_REMIND,        /* visitor: the same, before the hold ends        */
+    DOI_MAIL_BOOKED,        /* visitor: confirmed                             */
+    DOI_MAIL_CANCELLED,     /* visitor: a confirmed booking was cancelled     */
+    DOI_MAIL_OWNER,         /* owner: new booking                             */
+    DOI_MAIL_OWNER_CANCELLED,
+    DOI_MAIL_OWNER_DOUBT,   /* owner: outcome not known, please look          */
+    DOI_MAILS
+} doi_mail_t;
+
+/* "confirm", "remind", "booked", "cancelled", "owner", "owner_cancelled",
+   "owner_doubt" */
+const char *doi_mail_name(doi_mail_t mail);
 
 unsigned doi_page_status(doi_page_t page);
 
 /* "invalid", "expired", "used", "confirmed", "claimed", "pending",
-   "in_doubt", "revoked", "unavailable", "method", "forbidden" */
+   "in_doubt", "revoked", "unavailable", "method", "forbidden", "check_mail",
+   "confirm", "wrong_code", "booked", "cancelled", "withdrawn", "refused",
+   "lapsed", "taken", "limited", "form", "large", "type" */
 const char *doi_page_name(doi_page_t page);
 
 
@@ -59,6 +96,8 @@ typedef struct {
     doi_str_t   frame;
     doi_str_t   style;
     doi_str_t   state[DOI_PAGES];       /* empty: the frame */
+    doi_str_t   mail_html;
+    doi_str_t   mail_text;
     doi_lang_t  langs[DOI_LANGS_MAX];   /* the first is the default */
     size_t      nlangs;
     char        csp[DOI_CSP_SIZE];      /* filled by doi_pages_check */
@@ -117,6 +156,25 @@ typedef struct {
     doi_str_t  retry_url;       /* path to open again, or empty */
     doi_time_t when;            /* CONFIRMED: time of the booking, or 0 */
     unsigned   retry_after;     /* seconds, or 0 */
+
+    /* bookings */
+    doi_str_t  summary;         /* what is booked: "Haircut" */
+    doi_str_t  slot;            /* as the form had it; shown as a date in the
+                                   visitor's language if it begins with
+                                   YYYY-MM-DD, then "T" or a blank, HH:MM */
+    doi_str_t  zone;            /* time zone of the slot: "Europe/Berlin" */
+    doi_str_t  name;            /* of the visitor */
+    doi_str_t  email;
+    doi_str_t  url;             /* mails: link of the booking */
+    doi_str_t  start_url;       /* where to book anew, or empty */
+    doi_str_t  problem;         /* FORM: key of a text: "problem.email" */
+    doi_str_t  field;           /* FORM: name of the form's field */
+    uint32_t   code;            /* mails: to be typed; CONFIRM: any number says
+                                   that one is asked for; UINT32_MAX: none */
+    unsigned   tries;           /* WRONG_CODE: how many are left */
+    doi_time_t expires;         /* of the hold, as local time of expires_zone:
+                                   Unix seconds plus its offset; or 0 */
+    doi_str_t  expires_zone;    /* "UTC", "Europe/Berlin" */
 } doi_page_vars_t;
 
 /*
@@ -128,5 +186,20 @@ size_t doi_page_html(const doi_pages_t *pages, doi_page_t page, size_t lang,
     const doi_page_vars_t *vars, doi_buf_t *out);
 size_t doi_page_json(const doi_pages_t *pages, doi_page_t page, size_t lang,
     const doi_page_vars_t *vars, doi_buf_t *out);
+
+/*
+ * Mails, likewise.  The subject is one line of plain text; lines of text end
+ * with LF.
+ */
+size_t doi_mail_subject(const doi_pages_t *pages, doi_mail_t mail, size_t lang,
+    const doi_page_vars_t *vars, doi_buf_t *out);
+size_t doi_mail_text(const doi_pages_t *pages, doi_mail_t mail, size_t lang,
+    const doi_page_vars_t *vars, doi_buf_t *out);
+size_t doi_mail_html(const doi_pages_t *pages, doi_mail_t mail, size_t lang,
+    const doi_page_vars_t *vars, doi_buf_t *out);
+
+/* The language for a tag ("de", "pt-BR", "de-at"), the default one if there is
+   none that fits. */
+size_t doi_pages_lang_tag(const doi_pages_t *pages, doi_str_t tag);
 
 #endif /* DOI_PAGES_H */

@@ -1,22 +1,23 @@
 /*
  * Checking and compiling a set of pages.  See pages.h.
  *
- * Every page is compiled once for each language, with the texts put in, so
- * that rendering one is a walk over some eighty operations.  These point into
- * the files: a compiled page costs a few kilobytes.
+ * Every page and mail is compiled once for each language, with the texts put
+ * in, so that rendering one is a walk over some two hundred operations.  These
+ * point into the files: a compiled page costs a few kilobytes.
  */
 
 #include "pages_set.h"
 #include "embedded.h"
 #include "texts.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 
 #define DOI_LAYERS_MAX       32
-#define DOI_NAME_SIZE        (DOI_LANG_SIZE + 8)
+
+/* The text that puts a moment into words. */
+#define DOI_WHEN             "when"
 
 
 /* Texts of a file: the set's own or a built-in one. */
@@ -38,34 +39,33 @@ typedef struct {
     doi_texts_t   *layers[DOI_LAYERS_MAX];  /* of the language, best first */
     size_t         nlayers;
     const char    *state;                   /* being compiled, or NULL */
+    int            mail;                    /* it is a mail            */
 
     char          *err;
     size_t         errsize;
 } doi_check_t;
 
 
-static int doi_check_bytes(const doi_pages_t *pages, char *err,
-    size_t errsize);
-static int doi_check_file(const char *name, doi_str_t content, char *err,
-    size_t errsize);
-static int doi_check_markup(const char *name, doi_str_t content, char *err,
-    size_t errsize);
-static int doi_check_style(doi_pages_t *pages, char *err, size_t errsize);
 static int doi_check_texts(doi_check_t *check);
 static int doi_check_unused(doi_check_t *check);
 static int doi_check_compile(doi_check_t *check);
 static int doi_check_page(doi_check_t *check, doi_compiled_lang_t *lang,
     doi_page_t page);
-static int doi_check_months(doi_check_t *check, doi_compiled_lang_t *lang);
+static int doi_check_mail(doi_check_t *check, doi_compiled_lang_t *lang,
+    doi_mail_t mail);
+static int doi_check_part(doi_check_t *check, doi_template_t *t,
+    const char *name, doi_str_t source, doi_escape_t escape);
+static int doi_check_when(doi_check_t *check, doi_compiled_lang_t *lang);
+static int doi_check_words(doi_check_t *check, const char *prefix,
+    doi_str_t *words, int n);
+static int doi_check_problems(doi_check_t *check, doi_compiled_lang_t *lang);
 static int doi_add_source(doi_check_t *check, const char *tag,
     doi_str_t content, int builtin);
 static void doi_add_layers(doi_check_t *check, const char *tag);
 static void doi_find_layers(doi_check_t *check, const char *tag);
 static int doi_find_text(void *ctx, doi_str_t key, doi_str_t *text);
+static int doi_is_when(doi_str_t key);
 static int doi_known_text(const doi_check_t *check, doi_str_t key);
-static int doi_find_nocase(doi_str_t s, size_t from, const char *text,
-    size_t *at);
-static unsigned doi_line_at(doi_str_t s, size_t offset);
 
 
 int
@@ -77,9 +77,7 @@ doi_pages_check(doi_pages_t *pages, char *err, size_t errsize)
 
     doi_pages_free(pages);
 
-    if (doi_check_bytes(pages, err, errsize) != DOI_OK
-        || doi_check_style(pages, err, errsize) != DOI_OK)
-    {
+    if (doi_pages_check_files(pages, err, errsize) != DOI_OK) {
         return DOI_ERROR;
     }
 
@@ -109,180 +107,6 @@ doi_pages_check(doi_pages_t *pages, char *err, size_t errsize)
         doi_pages_free(pages);
         return DOI_ERROR;
     }
-
-    return DOI_OK;
-}
-
-
-/* What every file has to be: UTF-8 without zero bytes. */
-
-static int
-doi_check_bytes(const doi_pages_t *pages, char *err, size_t errsize)
-{
-    char    name[DOI_NAME_SIZE];
-    size_t  i;
-
-    if (pages->frame.len == 0 || pages->nlangs == 0) {
-        return doi_pages_refuse(err, errsize, "page.html", 0,
-                                "or the texts are not there");
-    }
-
-    if (doi_check_file("page.html", pages->frame, err, errsize) != DOI_OK
-        || doi_check_markup("page.html", pages->frame, err, errsize) != DOI_OK
-        || doi_check_file("style.css", pages->style, err, errsize) != DOI_OK)
-    {
-        return DOI_ERROR;
-    }
-
-    for (i = 0; i < DOI_PAGES; i++) {
-
-        (void) snprintf(name, sizeof(name), "%s.html",
-                        doi_page_name((doi_page_t) i));
-
-        if (doi_check_file(name, pages->state[i], err, errsize) != DOI_OK
-            || doi_check_markup(name, pages->state[i], err, errsize) != DOI_OK)
-        {
-            return DOI_ERROR;
-        }
-    }
-
-    for (i = 0; i < pages->nlangs; i++) {
-
-        (void) snprintf(name, sizeof(name), "%s.txt", pages->langs[i].tag);
-
-        if (doi_check_file(name, pages->langs[i].texts, err, errsize)
-            != DOI_OK)
-        {
-            return DOI_ERROR;
-        }
-    }
-
-    return DOI_OK;
-}
-
-
-static int
-doi_check_file(const char *name, doi_str_t content, char *err, size_t errsize)
-{
-    size_t          at;
-    const uint8_t  *zero;
-
-    at = doi_utf8_check(content);
-
-    if (at < content.len) {
-        return doi_pages_refuse(err, errsize, name, doi_line_at(content, at),
-                                "not UTF-8");
-    }
-
-    zero = content.len ? memchr(content.data, '\0', content.len) : NULL;
-
-    if (zero != NULL) {
-        at = (size_t) (zero - content.data);
-        return doi_pages_refuse(err, errsize, name, doi_line_at(content, at),
-                                "a zero byte");
-    }
-
-    return DOI_OK;
-}
-
-
-/*
- * What the Content-Security-Policy would silently keep from working is said
- * here: scripts, and style sheets other than the one whose hash it names.
- */
-
-static int
-doi_check_markup(const char *name, doi_str_t content, char *err,
-    size_t errsize)
-{
-    size_t             at, from;
-    static const char  style[] = "<style>{{style|css}}</style>";
-
-    if (doi_find_nocase(content, 0, "<script", &at)) {
-        return doi_pages_refuse(err, errsize, name, doi_line_at(content, at),
-                                "scripts do not run on these pages"
-                                " (Content-Security-Policy)");
-    }
-
-    for (from = 0; doi_find_nocase(content, from, "<style", &at);
-         from = at + 1)
-    {
-        if (content.len - at < sizeof(style) - 1
-            || memcmp(content.data + at, style, sizeof(style) - 1) != 0)
-        {
-            return doi_pages_refuse(err, errsize, name,
-                                    doi_line_at(content, at),
-                                    "styles go to style.css, and here comes"
-                                    " <style>{{style|css}}</style>");
-        }
-    }
-
-    return DOI_OK;
-}
-
-
-/*
- * The hash is that of what a browser finds between the tags, and browsers
- * read CR LF and CR as LF.
- */
-
-static int
-doi_check_style(doi_pages_t *pages, char *err, size_t errsize)
-{
-    int             ok;
-    char            hash[64];
-    size_t          at;
-    uint8_t         digest[EVP_MAX_MD_SIZE];
-    unsigned        len;
-    EVP_MD_CTX     *md;
-    const uint8_t  *p, *end, *run;
-
-    if (doi_find_nocase(pages->style, 0, "</style", &at)) {
-        return doi_pages_refuse(err, errsize, "style.css",
-                                doi_line_at(pages->style, at),
-                                "\"</style\" would end the style sheet");
-    }
-
-    md = EVP_MD_CTX_new();
-    ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-
-    if (ok && pages->style.len) {
-
-        p = pages->style.data;
-        end = p + pages->style.len;
-
-        for (run = p; p < end; p++) {
-
-            if (*p != '\r') {
-                continue;
-            }
-
-            ok = ok && EVP_DigestUpdate(md, run, (size_t) (p - run));
-            run = p + 1;
-
-            if (run == end || *run != '\n') {
-                ok = ok && EVP_DigestUpdate(md, "\n", 1);
-            }
-        }
-
-        ok = ok && EVP_DigestUpdate(md, run, (size_t) (end - run));
-    }
-
-    ok = ok && EVP_DigestFinal_ex(md, digest, &len);
-
-    EVP_MD_CTX_free(md);
-
-    if (!ok) {
-        return doi_pages_refuse(err, errsize, "style.css", 0,
-                                "OpenSSL cannot compute SHA-256");
-    }
-
-    (void) EVP_EncodeBlock((unsigned char *) hash, digest, (int) len);
-
-    (void) snprintf(pages->csp, DOI_CSP_SIZE,
-                    "default-src 'none'; style-src 'sha256-%s'; img-src data:;"
-                    " form-action 'self'; base-uri 'none';"
-                    " frame-ancestors 'none'", hash);
 
     return DOI_OK;
 }
@@ -342,7 +166,7 @@ static int
 doi_add_source(doi_check_t *check, const char *tag, doi_str_t content,
     int builtin)
 {
-    char                   name[DOI_NAME_SIZE];
+    char                   name[DOI_FILE_NAME_SIZE];
     size_t                 i;
     doi_source_t          *source;
     doi_template_t         template;
@@ -366,9 +190,11 @@ doi_add_source(doi_check_t *check, const char *tag, doi_str_t content,
     /* each text by itself, so that a mistake is reported where it is */
 
     memset(&env, 0, sizeof(doi_template_env_t));
-    env.vars = doi_page_vars;
 
     for (i = 0; i < source->texts.n; i++) {
+
+        env.vars = doi_is_when(source->texts.list[i].key) ? doi_date_vars
+                                                          : doi_page_vars;
 
         if (doi_template_compile(&template, &env, source->texts.list[i].value,
                                  &err)
@@ -389,8 +215,9 @@ static int
 doi_check_compile(doi_check_t *check)
 {
     size_t                  i;
-    unsigned                page;
+    unsigned                page, mail;
     doi_pages_t            *pages;
+    doi_compiled_lang_t    *lang;
     struct doi_compiled_s  *compiled;
 
     pages = check->pages;
@@ -408,17 +235,32 @@ doi_check_compile(doi_check_t *check)
 
     for (i = 0; i < pages->nlangs; i++) {
 
+        lang = &compiled->langs[i];
+
         doi_find_layers(check, pages->langs[i].tag);
 
         for (page = 0; page < DOI_PAGES; page++) {
-            if (doi_check_page(check, &compiled->langs[i], (doi_page_t) page)
-                != DOI_OK)
-            {
+            if (doi_check_page(check, lang, (doi_page_t) page) != DOI_OK) {
                 return DOI_ERROR;
             }
         }
 
-        if (doi_check_months(check, &compiled->langs[i]) != DOI_OK) {
+        for (mail = 0; mail < DOI_MAILS; mail++) {
+            if (doi_check_mail(check, lang, (doi_mail_t) mail) != DOI_OK) {
+                return DOI_ERROR;
+            }
+        }
+
+        check->state = NULL;
+        check->mail = 0;
+
+        if (doi_check_when(check, lang) != DOI_OK
+            || doi_check_words(check, "month", lang->months, DOI_MONTHS)
+               != DOI_OK
+            || doi_check_words(check, "weekday", lang->weekdays, DOI_WEEKDAYS)
+               != DOI_OK
+            || doi_check_problems(check, lang) != DOI_OK)
+        {
             return DOI_ERROR;
         }
     }
@@ -430,46 +272,143 @@ doi_check_compile(doi_check_t *check)
 static int
 doi_check_page(doi_check_t *check, doi_compiled_lang_t *lang, doi_page_t page)
 {
-    int                    part;
-    char                   name[DOI_NAME_SIZE];
-    doi_pages_t           *pages;
-    doi_template_env_t     env;
-    doi_template_error_t   err;
+    char             name[DOI_FILE_NAME_SIZE];
+    doi_str_t        html;
+    doi_template_t  *parts;
 
-    doi_str_t              sources[DOI_PARTS] = {
-        [DOI_PART_TITLE]  = doi_str("{{t.title}}"),
-        [DOI_PART_DETAIL] = doi_str("{{t.text}}{{#t.next}} {{t.next}}"
-                                    "{{/t.next}}")
-    };
+    static const doi_str_t  title = doi_str("{{t.title}}");
+    static const doi_str_t  detail = doi_str("{{#t.error}}{{t.error}} "
+                                             "{{/t.error}}{{t.text}}"
+                                             "{{#t.next}} {{t.next}}"
+                                             "{{/t.next}}");
 
-    pages = check->pages;
     check->state = doi_page_name(page);
+    check->mail = 0;
 
-    if (pages->state[page].len) {
-        sources[DOI_PART_HTML] = pages->state[page];
-        (void) snprintf(name, sizeof(name), "%s.html", check->state);
+    html = check->pages->state[page];
+    (void) snprintf(name, sizeof(name), "%s.html", check->state);
 
-    } else {
-        sources[DOI_PART_HTML] = pages->frame;
+    if (html.len == 0) {
+        html = check->pages->frame;
         (void) snprintf(name, sizeof(name), "page.html");
     }
+
+    parts = lang->parts[page];
+
+    if (doi_check_part(check, &parts[DOI_PART_HTML], name, html,
+                       DOI_ESCAPE_HTML)
+        != DOI_OK
+        || doi_check_part(check, &parts[DOI_PART_TITLE], name, title,
+                          DOI_ESCAPE_JSON)
+           != DOI_OK
+        || doi_check_part(check, &parts[DOI_PART_DETAIL], name, detail,
+                          DOI_ESCAPE_JSON)
+           != DOI_OK)
+    {
+        return DOI_ERROR;
+    }
+
+    return DOI_OK;
+}
+
+
+static int
+doi_check_mail(doi_check_t *check, doi_compiled_lang_t *lang, doi_mail_t mail)
+{
+    doi_template_t  *parts;
+
+    static const doi_str_t  subject = doi_str("{{t.subject}}");
+
+    check->state = doi_mail_states[mail];
+    check->mail = 1;
+
+    parts = lang->mails[mail];
+
+    if (doi_check_part(check, &parts[DOI_MAIL_PART_HTML], "mail.html",
+                       check->pages->mail_html, DOI_ESCAPE_HTML)
+        != DOI_OK
+        || doi_check_part(check, &parts[DOI_MAIL_PART_TEXT], DOI_MAIL_TEXT,
+                          check->pages->mail_text, DOI_ESCAPE_TEXT)
+           != DOI_OK
+        || doi_check_part(check, &parts[DOI_MAIL_PART_SUBJECT], "LANG.txt",
+                          subject, DOI_ESCAPE_TEXT)
+           != DOI_OK)
+    {
+        return DOI_ERROR;
+    }
+
+    return DOI_OK;
+}
+
+
+static int
+doi_check_part(doi_check_t *check, doi_template_t *t, const char *name,
+    doi_str_t source, doi_escape_t escape)
+{
+    doi_template_env_t    env;
+    doi_template_error_t  err;
 
     env.vars = doi_page_vars;
     env.text = doi_find_text;
     env.ctx = check;
-    env.style = pages->style;
+    env.style = check->pages->style;
+    env.escape = escape;
 
-    for (part = 0; part < DOI_PARTS; part++) {
+    if (doi_template_compile(t, &env, source, &err) != DOI_OK) {
+        return doi_pages_refuse(check->err, check->errsize, name, err.line,
+                                err.text);
+    }
 
-        env.escape = part == DOI_PART_HTML ? DOI_ESCAPE_HTML
-                                           : DOI_ESCAPE_JSON;
+    return DOI_OK;
+}
 
-        if (doi_template_compile(&lang->parts[page][part], &env,
-                                 sources[part], &err)
-            != DOI_OK)
-        {
-            return doi_pages_refuse(check->err, check->errsize, name, err.line,
-                                    err.text);
+
+/* It is written into a value, which is escaped where that stands. */
+
+static int
+doi_check_when(doi_check_t *check, doi_compiled_lang_t *lang)
+{
+    doi_str_t             text;
+    doi_template_env_t    env;
+    doi_template_error_t  err;
+
+    memset(&env, 0, sizeof(doi_template_env_t));
+
+    env.vars = doi_date_vars;
+    env.escape = DOI_ESCAPE_RAW;
+
+    if (doi_find_text(check, doi_from_text(DOI_WHEN), &text) != DOI_OK) {
+        return doi_pages_refuse(check->err, check->errsize, "LANG.txt", 0,
+                                "lacks \"" DOI_WHEN "\"");
+    }
+
+    /* it has been compiled before: what fails now is memory */
+
+    if (doi_template_compile(&lang->when, &env, text, &err) != DOI_OK) {
+        return doi_pages_refuse(check->err, check->errsize, "LANG.txt", 0,
+                                err.text);
+    }
+
+    return DOI_OK;
+}
+
+
+static int
+doi_check_words(doi_check_t *check, const char *prefix, doi_str_t *words,
+    int n)
+{
+    int   i;
+    char  key[DOI_FILE_NAME_SIZE];
+
+    for (i = 0; i < n; i++) {
+
+        (void) snprintf(key, sizeof(key), "%s.%d", prefix, i + 1);
+
+        if (doi_find_text(check, doi_from_text(key), &words[i]) != DOI_OK) {
+            (void) snprintf(key, sizeof(key), "lacks \"%s.%d\"", prefix,
+                            i + 1);
+            return doi_pages_refuse(check->err, check->errsize, "LANG.txt", 0,
+                                    key);
         }
     }
 
@@ -478,22 +417,18 @@ doi_check_page(doi_check_t *check, doi_compiled_lang_t *lang, doi_page_t page)
 
 
 static int
-doi_check_months(doi_check_t *check, doi_compiled_lang_t *lang)
+doi_check_problems(doi_check_t *check, doi_compiled_lang_t *lang)
 {
-    int   month;
-    char  key[DOI_NUMBER_SIZE];
+    size_t  i;
 
-    check->state = NULL;
+    for (i = 0; i < DOI_PROBLEMS; i++) {
 
-    for (month = 0; month < DOI_MONTHS; month++) {
-
-        (void) snprintf(key, sizeof(key), "month.%d", month + 1);
-
-        if (doi_find_text(check, doi_from_text(key), &lang->months[month])
-            == DOI_ERROR)
+        if (doi_find_text(check, doi_from_text(doi_problems[i]),
+                          &lang->problems[i])
+            != DOI_OK)
         {
             return doi_pages_refuse(check->err, check->errsize, "LANG.txt", 0,
-                                    "month.1 to month.12 are not there");
+                                    "lacks texts \"problem.\"");
         }
     }
 
@@ -506,7 +441,7 @@ doi_check_months(doi_check_t *check, doi_compiled_lang_t *lang)
 static int
 doi_check_unused(doi_check_t *check)
 {
-    char           name[DOI_NAME_SIZE], what[160];
+    char           name[DOI_FILE_NAME_SIZE], what[160];
     size_t         i, j, k;
     doi_text_t    *text;
     doi_source_t  *source;
@@ -591,15 +526,22 @@ doi_add_layers(doi_check_t *check, const char *tag)
 }
 
 
+/*
+ * A page takes what is nearest to the language; among the texts of one file
+ * that of the state goes before the one for all.  A mail takes its own before
+ * any for all: "subject" is also what a visitor's mail is about.
+ */
+
 static int
 doi_find_text(void *ctx, doi_str_t key, doi_str_t *text)
 {
     doi_check_t *check = ctx;
 
     size_t       i;
-    doi_text_t  *own, *shared, *found;
+    doi_text_t  *own, *shared, *found, *second;
 
     found = NULL;
+    second = NULL;
 
     for (i = 0; i < check->nlayers; i++) {
 
@@ -616,8 +558,16 @@ doi_find_text(void *ctx, doi_str_t key, doi_str_t *text)
         }
 
         if (found == NULL) {
-            found = own != NULL ? own : shared;
+            found = own != NULL || check->mail ? own : shared;
         }
+
+        if (second == NULL) {
+            second = shared;
+        }
+    }
+
+    if (found == NULL) {
+        found = second;
     }
 
     if (found == NULL) {
@@ -630,76 +580,40 @@ doi_find_text(void *ctx, doi_str_t key, doi_str_t *text)
 }
 
 
-/* Does any page in any language have this text? */
+static int
+doi_is_when(doi_str_t key)
+{
+    return key.len == sizeof(DOI_WHEN) - 1
+           && memcmp(key.data, DOI_WHEN, key.len) == 0;
+}
+
+
+/* Does any page or mail in any language have this text? */
 
 static int
 doi_known_text(const doi_check_t *check, doi_str_t key)
 {
-    size_t  i, page;
+    size_t              i, scope;
+    const char         *name;
+    const doi_texts_t  *texts;
 
     for (i = 0; i < check->nsources; i++) {
+        texts = &check->sources[i].texts;
 
-        if (doi_texts_find(&check->sources[i].texts, NULL, key) != NULL) {
+        if (doi_texts_find(texts, NULL, key) != NULL) {
             return 1;
         }
 
-        for (page = 0; page < DOI_PAGES; page++) {
-            if (doi_texts_find(&check->sources[i].texts,
-                               doi_page_name(page), key)
-                != NULL)
-            {
+        for (scope = 0; scope < DOI_PAGES + DOI_MAILS; scope++) {
+
+            name = scope < DOI_PAGES ? doi_page_states[scope].name
+                                     : doi_mail_states[scope - DOI_PAGES];
+
+            if (doi_texts_find(texts, name, key) != NULL) {
                 return 1;
             }
         }
     }
 
     return 0;
-}
-
-
-static int
-doi_find_nocase(doi_str_t s, size_t from, const char *text, size_t *at)
-{
-    size_t   i, j, len;
-    uint8_t  c;
-
-    len = strlen(text);
-
-    for (i = from; i + len <= s.len; i++) {
-
-        for (j = 0; j < len; j++) {
-            c = s.data[i + j];
-
-            if (c >= 'A' && c <= 'Z') {
-                c |= 0x20;
-            }
-
-            if (c != (uint8_t) text[j]) {
-                break;
-            }
-        }
-
-        if (j == len) {
-            *at = i;
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static unsigned
-doi_line_at(doi_str_t s, size_t offset)
-{
-    size_t    i;
-    unsigned  line;
-
-    line = 1;
-
-    for (i = 0; i < offset; i++) {
-        line += s.data[i] == '\n';
-    }
-
-    return line;
 }

@@ -1,5 +1,7 @@
 /*
- * What pages.c, which renders, and pages_check.c, which compiles, share.
+ * What the files of a set of pages share: pages.c holds the set, pages_files.c
+ * and pages_check.c check and compile it, pages_values.c and pages_date.c make
+ * the values, pages_render.c puts them in.
  * Nobody else includes this.
  */
 
@@ -13,8 +15,19 @@
 
 
 #define DOI_FALLBACK_LANG    "en"
+#define DOI_MAIL_TEXT        "mail.txt"
 #define DOI_MONTHS           12
+#define DOI_WEEKDAYS         7
 #define DOI_NUMBER_SIZE      16
+
+/* "2026-03-14T10:32:00Z" */
+#define DOI_STAMP_SIZE       32
+
+/* A moment in words: the longest slot and zone with room to spare. */
+#define DOI_WHEN_SIZE        768
+
+/* "unavailable.html", LANG.txt */
+#define DOI_FILE_NAME_SIZE   32
 
 
 /* What templates may name, and the same as indices of values. */
@@ -36,18 +49,72 @@ typedef enum {
     DOI_VAR_BOOKED_MONTH,
     DOI_VAR_BOOKED_DAY,
     DOI_VAR_BOOKED_TIME,
+    DOI_VAR_RETRY_MINUTES,
+    DOI_VAR_RETRY_HOURS,
+    DOI_VAR_SUMMARY,
+    DOI_VAR_SLOT,
+    DOI_VAR_NAME,
+    DOI_VAR_EMAIL,
+    DOI_VAR_EXPIRES,
+    DOI_VAR_URL,
+    DOI_VAR_START_URL,
+    DOI_VAR_PROBLEM,
+    DOI_VAR_FIELD,
+    DOI_VAR_CODE,
+    DOI_VAR_TRIES,
     DOI_VAR_GOOD,
     DOI_VAR_WAIT,
     DOI_VAR_STOP,
+    DOI_VAR_ASK,
+    DOI_VAR_HAS_CODE,
+    DOI_VAR_LAST_TRY,
+    DOI_VAR_DETAILS,
+    DOI_VAR_TO_OWNER,
     DOI_VAR_STATES,
-    DOI_VARS = DOI_VAR_STATES + DOI_PAGES
+    DOI_VAR_MAILS = DOI_VAR_STATES + DOI_PAGES,
+    DOI_VARS = DOI_VAR_MAILS + DOI_MAILS
 } doi_var_t;
 
 extern const char *const  doi_page_vars[DOI_VARS + 1];
 
 
+/* What the text "when" may name: it puts a moment into words. */
+
+typedef enum {
+    DOI_DATE_WEEKDAY = 0,
+    DOI_DATE_DAY,
+    DOI_DATE_MONTH,
+    DOI_DATE_YEAR,
+    DOI_DATE_TIME,
+    DOI_DATE_ZONE,
+    DOI_DATE_VARS
+} doi_date_var_t;
+
+extern const char *const  doi_date_vars[DOI_DATE_VARS + 1];
+
+
+/* What can be wrong with a form: names of texts. */
+
+#define DOI_PROBLEMS         9
+
+extern const char *const  doi_problems[DOI_PROBLEMS];
+
+
+typedef struct {
+    const char  *name;
+    const char  *status_text;
+    unsigned     status;
+    doi_var_t    mood;
+} doi_page_state_t;
+
+extern const doi_page_state_t  doi_page_states[DOI_PAGES];
+
+/* "mail_confirm", ...: in front of a mail's texts */
+extern const char *const  doi_mail_states[DOI_MAILS];
+
+
 /* The parts of a compiled page; html comes from a file, the others serve
-   problem+json. */
+   problem+json.  Likewise of a mail. */
 
 typedef enum {
     DOI_PART_HTML = 0,
@@ -56,9 +123,20 @@ typedef enum {
     DOI_PARTS
 } doi_part_t;
 
+typedef enum {
+    DOI_MAIL_PART_HTML = 0,
+    DOI_MAIL_PART_TEXT,
+    DOI_MAIL_PART_SUBJECT,
+    DOI_MAIL_PARTS
+} doi_mail_part_t;
+
 typedef struct {
     doi_template_t  parts[DOI_PAGES][DOI_PARTS];
+    doi_template_t  mails[DOI_MAILS][DOI_MAIL_PARTS];
+    doi_template_t  when;
     doi_str_t       months[DOI_MONTHS];
+    doi_str_t       weekdays[DOI_WEEKDAYS];     /* Monday first */
+    doi_str_t       problems[DOI_PROBLEMS];
 } doi_compiled_lang_t;
 
 struct doi_compiled_s {
@@ -66,6 +144,40 @@ struct doi_compiled_s {
     doi_compiled_lang_t  langs[];
 };
 
+
+/* Strings that values point to. */
+
+typedef struct {
+    char     retry_after[DOI_NUMBER_SIZE];
+    char     retry_time[DOI_NUMBER_SIZE];
+    char     booked_at[DOI_STAMP_SIZE];
+    char     day[DOI_NUMBER_SIZE];
+    char     code[DOI_NUMBER_SIZE];
+    char     tries[DOI_NUMBER_SIZE];
+    uint8_t  slot[DOI_WHEN_SIZE];
+    uint8_t  expires[DOI_WHEN_SIZE];
+} doi_scratch_t;
+
+/* The values of a page or a mail: DOI_VARS of them, which point to vars, to
+   scratch, and to pages, which is compiled. */
+void doi_page_values(const doi_pages_t *pages, doi_page_t page, size_t lang,
+    const doi_page_vars_t *vars, doi_scratch_t *scratch, doi_str_t *values);
+void doi_mail_values(const doi_pages_t *pages, doi_mail_t mail, size_t lang,
+    const doi_page_vars_t *vars, doi_scratch_t *scratch, doi_str_t *values);
+
+/*
+ * A moment in the words of a language, in space if it is one: a slot as a form
+ * has it (otherwise as it is), or local seconds of a zone.
+ */
+doi_str_t doi_slot_text(const doi_compiled_lang_t *lang, doi_str_t slot,
+    doi_str_t zone, uint8_t space[DOI_WHEN_SIZE]);
+doi_str_t doi_time_text(const doi_compiled_lang_t *lang, doi_time_t when,
+    doi_str_t zone, uint8_t space[DOI_WHEN_SIZE]);
+
+
+/* What every file has to be by itself: UTF-8, no zero byte, no markup that the
+   Content-Security-Policy forbids.  Computes csp.  DOI_ERROR: err says why. */
+int doi_pages_check_files(doi_pages_t *pages, char *err, size_t errsize);
 
 /* "pt-BR.txt" to "pt-br"; 0 if it is not the name of a language's file. */
 int doi_pages_tag(const char *name, char *tag);

@@ -487,12 +487,25 @@ doi_find_filter(doi_parser_t *p, const doi_tag_t *tag, doi_escape_t *escape)
     for (i = 0; i < sizeof(doi_filters) / sizeof(doi_filters[0]); i++) {
         if (doi_equal(tag->filter, doi_filters[i].name)) {
             *escape = doi_filters[i].escape;
-            return DOI_OK;
+            break;
         }
     }
 
-    return doi_fail_name(p, "unknown filter", tag->filter,
-                         " (there are html, uri, url, short, tel)");
+    if (i == sizeof(doi_filters) / sizeof(doi_filters[0])) {
+        return doi_fail_name(p, "unknown filter", tag->filter,
+                             " (there are html, uri, url, short, tel)");
+    }
+
+    /* "&" would come out as "&amp;" */
+
+    if (p->env->escape == DOI_ESCAPE_TEXT && *escape != DOI_ESCAPE_URI
+        && *escape != DOI_ESCAPE_TEL)
+    {
+        return doi_fail_name(p, "plain text does not take the filter",
+                             tag->filter, "");
+    }
+
+    return DOI_OK;
 }
 
 

@@ -43,7 +43,7 @@
 #include <openssl/opensslv.h>
 #include <openssl/params.h>
 
-#include "token.h"
+#include "keyring_internal.h"
 
 
 /*
@@ -60,27 +60,7 @@
 #define DOI_TOKEN_BODY      18      /* bytes that the MAC covers */
 #define DOI_TOKEN_MAC       (DOI_TOKEN_SIZE - DOI_TOKEN_BODY)
 
-#define DOI_PURPOSES        3
-#define DOI_SHA256_SIZE     32
-
 #define doi_hex_blank(c)    ((c) == ' ' || (c) == '\t')
-
-
-/*
- * Keyed contexts instead of keys: starting again from one costs 0.2 us, from
- * the key 0.4 us, and from the secret more than 3 us.
- */
-
-typedef struct {
-    uint8_t       id;
-    EVP_MAC_CTX  *mac[DOI_PURPOSES];        /* by purpose - 1 */
-} doi_key_t;
-
-
-struct doi_keyring_s {
-    size_t        count;
-    doi_key_t     keys[DOI_KEYS_MAX];       /* the first one signs */
-};
 
 
 static int doi_key_init(doi_key_t *key, const uint8_t *secret, size_t len);
@@ -95,10 +75,11 @@ static void doi_put32(uint8_t *p, uint32_t n);
 static uint32_t doi_get32(const uint8_t *p);
 
 
-static const char *const  doi_key_info[DOI_PURPOSES] = {
+static const char *const  doi_key_info[DOI_KEY_MACS] = {
     "doi/v1/link",
     "doi/v1/confirm",
-    "doi/v1/unsubscribe"
+    "doi/v1/unsubscribe",
+    "doi/v1/code"
 };
 
 
@@ -202,7 +183,7 @@ doi_key_init(doi_key_t *key, const uint8_t *secret, size_t len)
         goto done;
     }
 
-    for (i = 0; i < DOI_PURPOSES; i++) {
+    for (i = 0; i < DOI_KEY_MACS; i++) {
 
         if (doi_key_derive(kdf, doi_key_info[i], secret, len, derived)
             != DOI_OK)
@@ -217,7 +198,7 @@ doi_key_init(doi_key_t *key, const uint8_t *secret, size_t len)
         }
     }
 
-    rc = DOI_OK;
+    rc = doi_key_derive(kdf, "doi/v1/seal", secret, len, key->seal);
 
 done:
 
@@ -238,10 +219,12 @@ doi_key_done(doi_key_t *key)
 {
     size_t  i;
 
-    for (i = 0; i < DOI_PURPOSES; i++) {
+    for (i = 0; i < DOI_KEY_MACS; i++) {
         EVP_MAC_CTX_free(key->mac[i]);
         key->mac[i] = NULL;
     }
+
+    OPENSSL_cleanse(key->seal, sizeof(key->seal));
 }
 
 

@@ -22,6 +22,15 @@ typedef enum {
     DOI_TABLE_META = 0,     /* schema version, clock                         */
     DOI_TABLE_LINKS,        /* id -> link record (record.h)                  */
     DOI_TABLE_OPEN,         /* deadline, id, slot -> "" : unsettled claims   */
+    DOI_TABLE_BOOKINGS,     /* id -> booking record (booking.h)              */
+    DOI_TABLE_REQUESTS,     /* id -> sealed request of an unsettled booking  */
+    DOI_TABLE_SLOTS,        /* hash of scope and slot -> id of the booking   */
+    DOI_TABLE_DUE,          /* time, id -> "" : bookings that wait for time  */
+    DOI_TABLE_AGENDA,       /* hash of scope, start, id -> "" : for feeds    */
+    DOI_TABLE_OUTBOX,       /* id -> event or delivery (outbox.h)            */
+    DOI_TABLE_QUEUE,        /* state, due, id -> "" : the outbox in order    */
+    DOI_TABLE_LIMITS,       /* hash -> times of the last events (limit.h)    */
+    DOI_TABLE_SUPPRESSED,   /* hash of an address -> since when              */
     DOI_TABLES              /* how many tables there are                     */
 } doi_table_t;
 

@@ -6,7 +6,13 @@
  *   ngx_http_doi_conf.c       setters of the directives
  *   ngx_http_doi_conf_files.c    likewise, those that have to do with files
  *   ngx_http_doi_process.c    the store in a worker: open, wake up, close
+ *   ngx_http_doi_conf_booking.c  setters and checks of the booking directives
+ *   ngx_http_doi_conf_courier.c  setters of doi_mail, doi_webhook, doi_caldav
  *   ngx_http_doi_link.c       access phase: view, claim
+ *   ngx_http_doi_hold.c       access phase: a form becomes a hold
+ *   ngx_http_doi_form.c       fields of the form, limits
+ *   ngx_http_doi_confirm.c    access phase: the booking, its buttons
+ *   ngx_http_doi_replay.c     the stored request, sealed and brought back
  *   ngx_http_doi_settle.c     header filter and log phase: settle
  *   ngx_http_doi_request.c    what is cut out of a request
  *   ngx_http_doi_cookie.c     cookies
@@ -15,6 +21,13 @@
  *   ngx_http_doi_api.c        JSON API: routing, bodies, answers
  *   ngx_http_doi_api_mint.c   JSON API: mint
  *   ngx_http_doi_api_links.c  JSON API: show, list, revoke, resolve
+ *   ngx_http_doi_api_bookings.c  JSON API: bookings
+ *   ngx_http_doi_api_outbox.c    JSON API: outbox, suppressed addresses
+ *   ngx_http_doi_courier.c    one process delivers: lease, queue, results
+ *   ngx_http_doi_deliver.c    what an event means, one delivery at a time;
+ *   ngx_http_doi_deliver_fanout.c, _mail.c, _calendar.c, _webhook.c
+ *   ngx_http_doi_ical.c       a booking as an appointment
+ *   ngx_http_doi_feed.c       calendar feed
  *   ngx_http_doi_metrics.c    Prometheus
  */
 
@@ -27,8 +40,15 @@
 
 #include "../core/token.h"
 #include "../core/link.h"
+#include "../core/booking.h"
+#include "../core/form.h"
+#include "../core/address.h"
+#include "../core/seal.h"
 #include "../core/pages.h"
 #include "../store/store.h"
+#include "../courier/courier.h"
+#include "../courier/ical.h"
+#include "../courier/message.h"
 
 
 #define NGX_HTTP_DOI_COOKIE_LEN   22    /* 16 random bytes in base64url */
@@ -36,6 +56,8 @@
 #define NGX_HTTP_DOI_API_READ     0x01
 #define NGX_HTTP_DOI_API_MINT     0x02
 #define NGX_HTTP_DOI_API_RESOLVE  0x04
+
+#define NGX_HTTP_DOI_DELIVERS     (DOI_DELIVERS - DOI_DELIVER_CONFIRM)
 
 #define NGX_HTTP_DOI_UPSTREAMS    5     /* proxy, fastcgi, uwsgi, scgi, grpc */
 
@@ -54,10 +76,86 @@ typedef struct {
     _Atomic uint64_t   revoked;
     _Atomic uint64_t   pages[DOI_PAGES];
     _Atomic uint64_t   refused[DOI_TOKEN_FAILED + 1];   /* by doi_token_rc_t */
+
+    /* bookings, counted when their events are taken from the outbox */
+    _Atomic uint64_t   events[DOI_EVENTS];              /* doi_outbox_kind_t */
+    _Atomic uint64_t   released_by[DOI_BOOKING_STATES]; /* state it ended in */
+    _Atomic uint64_t   limited;                         /* submissions       */
+
+    /* deliveries, by kind less DOI_DELIVER_CONFIRM */
+    _Atomic uint64_t   queued[NGX_HTTP_DOI_DELIVERS];
+    _Atomic uint64_t   sent[NGX_HTTP_DOI_DELIVERS];
+    _Atomic uint64_t   failed[NGX_HTTP_DOI_DELIVERS];   /* tries             */
+    _Atomic uint64_t   dead[NGX_HTTP_DOI_DELIVERS];
+    _Atomic uint64_t   suppressed;                      /* mails not sent    */
 } ngx_http_doi_stats_t;
 
 #define ngx_http_doi_count(counter)                                           \
     (void) atomic_fetch_add_explicit(counter, 1, memory_order_relaxed)
+
+
+/* doi_mail.  Strings end with a zero; NULL data: not given. */
+
+typedef struct {
+    ngx_str_t                  url;         /* smtp://host:port, smtps://…,
+                                               or the Maildir's full path    */
+    ngx_uint_t                 maildir;     /* 1: it is one                  */
+    ngx_uint_t                 starttls;    /* doi_tls_t                     */
+    ngx_str_t                  from_name;   /* may be empty                  */
+    ngx_str_t                  from;        /* normalised address            */
+    ngx_str_t                  user;
+    ngx_str_t                  password;
+    ngx_str_t                  ca_file;
+    ngx_str_t                  helo;
+    time_t                     timeout;
+} ngx_http_doi_mail_t;
+
+
+typedef struct {
+    ngx_str_t                  url;
+    u_char                     target[DOI_TARGET_SIZE]; /* SHA-256 of the URL */
+    u_char                     secret[DOI_WEBHOOK_SECRET_MAX];
+    size_t                     secret_len;
+    ngx_uint_t                 events;      /* bits: 1 << doi_outbox_kind_t  */
+    ngx_uint_t                 private_ok;  /* allow=private                 */
+    ngx_str_t                  ca_file;
+} ngx_http_doi_webhook_t;
+
+
+/* doi_caldav.  All that the configuration names stand in the main one's list,
+   by which the courier finds what a booking says. */
+
+typedef struct {
+    ngx_str_t                  url;         /* of the collection, ends in "/" */
+    ngx_str_t                  user;
+    ngx_str_t                  password;
+    ngx_str_t                  ca_file;
+} ngx_http_doi_caldav_t;
+
+
+typedef struct {
+    ngx_str_t                  path;        /* as doi_templates; empty: ours */
+    doi_pages_t               *pages;
+} ngx_http_doi_pages_set_t;
+
+
+/* What doi_limit counts by. */
+
+typedef enum {
+    NGX_HTTP_DOI_LIMIT_RECIPIENT = 0,       /* mails to one address          */
+    NGX_HTTP_DOI_LIMIT_ADDRESS,             /* holds of one address          */
+    NGX_HTTP_DOI_LIMIT_NETWORK,             /* holds from one /24 or /64     */
+    NGX_HTTP_DOI_LIMIT_SLOT,                /* holds of one slot             */
+    NGX_HTTP_DOI_LIMIT_GLOBAL,
+    NGX_HTTP_DOI_LIMITS
+} ngx_http_doi_limit_e;
+
+typedef struct {
+    ngx_uint_t                 kind;        /* ngx_http_doi_limit_e          */
+    doi_limit_t                limit;       /* without the key               */
+} ngx_http_doi_limit_t;
+
+extern const char *const  ngx_http_doi_limit_names[NGX_HTTP_DOI_LIMITS];
 
 
 typedef struct {
@@ -67,6 +165,16 @@ typedef struct {
     ngx_http_doi_stats_t      *stats;
     ngx_uint_t                 upstream[NGX_HTTP_DOI_UPSTREAMS];
     ngx_uint_t                 nupstreams;  /* ctx_index of those built in   */
+
+    ngx_http_doi_mail_t       *mail;        /* NULL: none                    */
+    ngx_array_t               *webhooks;    /* ngx_http_doi_webhook_t        */
+    ngx_array_t               *caldavs;     /* ngx_http_doi_caldav_t *       */
+    ngx_array_t               *pages;       /* ngx_http_doi_pages_set_t      */
+    ngx_array_t               *rings;       /* doi_keyring_t *: all of them, to
+                                               unseal what any server sealed */
+    ngx_uint_t                 holds;       /* doi_hold, doi_confirm or doi_api
+                                               is somewhere: a courier is
+                                               needed                        */
 } ngx_http_doi_main_conf_t;
 
 
@@ -91,12 +199,47 @@ typedef struct {
 } ngx_http_doi_link_conf_t;
 
 
+/* doi_hold.  Fields are names in a form, or paths in JSON ("who.email"). */
+
+typedef struct {
+    ngx_http_complex_value_t  *cond;        /* if=; NULL: always             */
+    ngx_http_complex_value_t  *scope;       /* NULL: empty                   */
+    ngx_str_t                  email;
+    ngx_array_t                slot;        /* ngx_str_t, at least one       */
+    ngx_str_t                  name;        /* empty: not given              */
+    ngx_str_t                  lang;
+    ngx_str_t                  tz;
+    ngx_http_complex_value_t  *zone;        /* timezone=, NULL: none         */
+    ngx_http_complex_value_t  *summary;     /* NULL: a text of the pages     */
+    time_t                     ttl;         /* seconds                       */
+    time_t                     remind;      /* seconds before the end, or 0  */
+    time_t                     duration;    /* seconds, or 0                 */
+} ngx_http_doi_hold_conf_t;
+
+
+/* doi_confirm */
+
+typedef struct {
+    ngx_http_complex_value_t  *token;
+    ngx_http_complex_value_t  *scope;       /* NULL: empty                   */
+    ngx_http_complex_value_t  *start;       /* start=: where to book anew    */
+    ngx_uint_t                 upstream;    /* answer=upstream               */
+    ngx_uint_t                 code;        /* code=on                       */
+} ngx_http_doi_confirm_conf_t;
+
+
 typedef struct {
     doi_keyring_t             *ring;
     ngx_http_complex_value_t  *base_url;
     ngx_http_complex_value_t  *url[DOI_PURPOSE_UNSUBSCRIBE + 1];
 
     ngx_http_doi_link_conf_t  *link;        /* NULL: off */
+    ngx_http_doi_hold_conf_t  *hold;        /* NULL: off */
+    ngx_http_doi_confirm_conf_t  *confirm;  /* NULL: off */
+    ngx_array_t               *limits;      /* ngx_http_doi_limit_t */
+    ngx_http_doi_caldav_t     *caldav;      /* NULL: none */
+    ngx_str_t                  templates;   /* path as given, or empty */
+    ngx_http_complex_value_t  *feed;        /* scope; NULL: off */
 
     ngx_array_t               *success;     /* ngx_http_doi_codes_t */
     ngx_str_t                  success_header;
@@ -151,6 +294,7 @@ typedef struct {
     ngx_chain_t               *page;        /* to be sent in place of nginx's */
 
     struct ngx_http_doi_api_s *api;         /* call to the API               */
+    struct ngx_http_doi_booking_s  *booking;    /* doi_hold, doi_confirm     */
 
     ngx_str_t                  url_token;   /* $doi_token while a link is    */
     ngx_str_t                  url_scope;   /* made, and $doi_scope          */
@@ -185,6 +329,21 @@ char *ngx_http_doi_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_doi_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 doi_pages_t *ngx_http_doi_pages_create(ngx_conf_t *cf);
+ngx_int_t ngx_http_doi_remember_pages(ngx_conf_t *cf, ngx_str_t *path,
+    doi_pages_t *pages);
+
+/* A whole small file into memory of cf->pool; says itself what went wrong. */
+ngx_int_t ngx_http_doi_read_file(ngx_conf_t *cf, ngx_str_t *path, size_t max,
+    ngx_file_info_t *fi, doi_str_t *content);
+
+/* NGX_OK if arg is name, which ends in "=", followed by a value. */
+ngx_int_t ngx_http_doi_param(ngx_str_t *arg, const char *name,
+    ngx_str_t *value);
+
+/* Compiles text into a complex value. */
+char *ngx_http_doi_complex(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_complex_value_t **value);
+
 char *ngx_http_doi_store_lock(ngx_conf_t *cf, ngx_http_doi_main_conf_t *mcf);
 
 /* process */
@@ -223,11 +382,12 @@ ngx_int_t ngx_http_doi_settle_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_doi_log_handler(ngx_http_request_t *r);
 
 /*
- * Settles a claim (doi_outcome_t); no request is needed.  Tried again for some
- * minutes if the store cannot take it; after that the claim is in doubt.
+ * Settles a claim (doi_outcome_t) by DOI_OP_LINK_SETTLE or
+ * DOI_OP_BOOKING_SETTLE; no request is needed.  Tried again for some minutes if
+ * the store cannot take it; after that the claim is in doubt.
  */
-void ngx_http_doi_settle(const uint8_t *id, const uint8_t *attempt,
-    ngx_uint_t outcome, ngx_uint_t status);
+void ngx_http_doi_settle(ngx_uint_t op, const uint8_t *id,
+    const uint8_t *attempt, ngx_uint_t outcome, ngx_uint_t status);
 
 /* Whether an upstream was asked since the claim. */
 ngx_uint_t ngx_http_doi_asked(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx);
@@ -313,6 +473,40 @@ ngx_int_t ngx_http_doi_page_prepare(ngx_conf_t *cf,
 
 /* The page for a state of a link that does not let the visitor in. */
 doi_page_t ngx_http_doi_state_page(const doi_link_answer_t *answer);
+
+/* booking directives */
+
+char *ngx_http_doi_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_confirm(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_mail(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_caldav(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_feed(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Merges them, and refuses what would let a booking slip past the module. */
+char *ngx_http_doi_merge_booking(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
+    ngx_http_doi_loc_conf_t *conf);
+
+/* hold, confirm: called by ngx_http_doi_link_handler, which stands in the access
+   phase for all three; at most one of them is in a location */
+
+ngx_int_t ngx_http_doi_hold_handler(ngx_http_request_t *r,
+    ngx_http_doi_loc_conf_t *conf);
+ngx_int_t ngx_http_doi_confirm_handler(ngx_http_request_t *r,
+    ngx_http_doi_loc_conf_t *conf);
+
+/* feed: content handler */
+
+ngx_int_t ngx_http_doi_feed_handler(ngx_http_request_t *r);
+
+/* courier: from init_process and exit_process of a worker */
+
+ngx_int_t ngx_http_doi_courier_init(ngx_cycle_t *cycle);
+void ngx_http_doi_courier_exit(ngx_cycle_t *cycle);
+
+/* The outbox has new rows: look now, not at the next tick. */
+void ngx_http_doi_courier_wake(void);
 
 /* vars */
 

@@ -7,8 +7,14 @@
 
 
 typedef struct {
+    const char            *name;
+    ngx_uint_t             address;     /* ids are mail addresses            */
+} ngx_http_doi_api_resource_t;
+
+typedef struct {
     ngx_uint_t             method;
-    const char            *under;       /* after "links", or after the id    */
+    ngx_uint_t             resource;    /* NGX_HTTP_DOI_LINKS ...            */
+    const char            *under;       /* after its name, or after the id   */
     ngx_uint_t             with_id;
     ngx_uint_t             permission;
     ngx_http_doi_api_pt    handler;
@@ -25,6 +31,8 @@ typedef struct ngx_http_doi_api_op_s {
 
 static ngx_int_t ngx_http_doi_api_route(ngx_http_doi_api_t *api,
     ngx_http_doi_api_route_t **found);
+static ngx_int_t ngx_http_doi_api_path(ngx_http_doi_api_t *api,
+    ngx_str_t *path, ngx_uint_t *resource, ngx_uint_t *with_id);
 static ngx_int_t ngx_http_doi_api_not_allowed(ngx_http_doi_api_t *api,
     ngx_uint_t methods);
 static void ngx_http_doi_api_body_handler(ngx_http_request_t *r);
@@ -38,18 +46,54 @@ static ngx_int_t ngx_http_doi_api_actor(ngx_http_doi_api_t *api);
 
 #define NGX_HTTP_DOI_API_BODY   65536   /* bytes */
 
+#define NGX_HTTP_DOI_LINKS         0
+#define NGX_HTTP_DOI_BOOKINGS      1
+#define NGX_HTTP_DOI_OUTBOX        2
+#define NGX_HTTP_DOI_SUPPRESSIONS  3
+
+static const ngx_http_doi_api_resource_t  ngx_http_doi_api_resources[] = {
+    { "links", 0 },
+    { "bookings", 0 },
+    { "outbox", 0 },
+    { "suppressions", 1 },
+    { NULL, 0 }
+};
+
+
 static ngx_http_doi_api_route_t  ngx_http_doi_api_routes[] = {
-    { NGX_HTTP_POST,   "",         0, NGX_HTTP_DOI_API_MINT,
-      ngx_http_doi_api_mint },
-    { NGX_HTTP_GET,    "",         0, NGX_HTTP_DOI_API_READ,
-      ngx_http_doi_api_list },
-    { NGX_HTTP_GET,    "",         1, NGX_HTTP_DOI_API_READ,
-      ngx_http_doi_api_show },
-    { NGX_HTTP_DELETE, "",         1, NGX_HTTP_DOI_API_MINT,
-      ngx_http_doi_api_revoke },
-    { NGX_HTTP_POST,   "/resolve", 1, NGX_HTTP_DOI_API_RESOLVE,
-      ngx_http_doi_api_resolve },
-    { 0, NULL, 0, 0, NULL }
+    { NGX_HTTP_POST,   NGX_HTTP_DOI_LINKS, "", 0,
+      NGX_HTTP_DOI_API_MINT, ngx_http_doi_api_mint },
+    { NGX_HTTP_GET,    NGX_HTTP_DOI_LINKS, "", 0,
+      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_list },
+    { NGX_HTTP_GET,    NGX_HTTP_DOI_LINKS, "", 1,
+      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_show },
+    { NGX_HTTP_DELETE, NGX_HTTP_DOI_LINKS, "", 1,
+      NGX_HTTP_DOI_API_MINT, ngx_http_doi_api_revoke },
+    { NGX_HTTP_POST,   NGX_HTTP_DOI_LINKS, "/resolve", 1,
+      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_resolve },
+
+    { NGX_HTTP_GET,    NGX_HTTP_DOI_BOOKINGS, "", 0,
+      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_bookings },
+    { NGX_HTTP_GET,    NGX_HTTP_DOI_BOOKINGS, "", 1,
+      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_booking },
+    { NGX_HTTP_DELETE, NGX_HTTP_DOI_BOOKINGS, "", 1,
+      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_booking_cancel },
+    { NGX_HTTP_POST,   NGX_HTTP_DOI_BOOKINGS, "/resolve", 1,
+      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_booking_resolve },
+    { NGX_HTTP_POST,   NGX_HTTP_DOI_BOOKINGS, "/resend", 1,
+      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_booking_resend },
+
+    { NGX_HTTP_GET,    NGX_HTTP_DOI_OUTBOX, "", 0,
+      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_outbox },
+    { NGX_HTTP_POST,   NGX_HTTP_DOI_OUTBOX, "/retry", 1,
+      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_outbox_retry },
+
+    { NGX_HTTP_GET,    NGX_HTTP_DOI_SUPPRESSIONS, "", 1,
+      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_suppression },
+    { NGX_HTTP_DELETE, NGX_HTTP_DOI_SUPPRESSIONS, "", 1,
+      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_suppression_lift },
+
+    { 0, 0, NULL, 0, 0, NULL }
 };
 
 
@@ -158,59 +202,15 @@ ngx_http_doi_api_route(ngx_http_doi_api_t *api,
     ngx_http_doi_api_route_t **found)
 {
     ngx_str_t                  path;
-    doi_str_t                  id;
-    ngx_uint_t                 with_id, method, allowed;
+    ngx_uint_t                 resource, with_id, method, allowed;
     ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
     ngx_http_doi_api_route_t  *route;
 
     r = api->request;
     *found = NULL;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (r->uri.len < clcf->name.len) {
+    if (ngx_http_doi_api_path(api, &path, &resource, &with_id) != NGX_OK) {
         goto not_found;
-    }
-
-    path.data = r->uri.data + clcf->name.len;
-    path.len = r->uri.len - clcf->name.len;
-
-    if (path.len && path.data[0] == '/') {
-        path.data++;
-        path.len--;
-    }
-
-    if (path.len < 5 || ngx_strncmp(path.data, "links", 5) != 0
-        || (path.len > 5 && path.data[5] != '/'))
-    {
-        goto not_found;
-    }
-
-    path.data += 5;
-    path.len -= 5;
-
-    with_id = 0;
-
-    if (path.len > 1) {
-
-        id.data = path.data + 1;
-        id.len = ngx_min(path.len - 1, DOI_ID_CHARS);
-
-        if (doi_id_decode(id, api->id) != DOI_OK) {
-            goto not_found;
-        }
-
-        api->id_text.data = path.data + 1;
-        api->id_text.len = DOI_ID_CHARS;
-
-        path.data += 1 + DOI_ID_CHARS;
-        path.len -= 1 + DOI_ID_CHARS;
-        with_id = 1;
-    }
-
-    if (path.len == 1 && path.data[0] == '/') {
-        path.len = 0;
     }
 
     method = (r->method == NGX_HTTP_HEAD) ? NGX_HTTP_GET : r->method;
@@ -218,7 +218,8 @@ ngx_http_doi_api_route(ngx_http_doi_api_t *api,
 
     for (route = ngx_http_doi_api_routes; route->handler; route++) {
 
-        if (route->with_id != with_id
+        if (route->resource != resource
+            || route->with_id != with_id
             || path.len != ngx_strlen(route->under)
             || ngx_strncmp(path.data, route->under, path.len) != 0)
         {
@@ -241,6 +242,87 @@ not_found:
 
     return ngx_http_doi_api_problem(api, NGX_HTTP_NOT_FOUND, "not_found",
                                     "there is no such resource");
+}
+
+
+/* What stands behind the location's prefix: RESOURCE[/ID][REST]. */
+
+static ngx_int_t
+ngx_http_doi_api_path(ngx_http_doi_api_t *api, ngx_str_t *path,
+    ngx_uint_t *resource, ngx_uint_t *with_id)
+{
+    size_t                     len;
+    doi_str_t                  id;
+    ngx_uint_t                 i;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    const ngx_http_doi_api_resource_t  *known;
+
+    r = api->request;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (r->uri.len < clcf->name.len) {
+        return NGX_DECLINED;
+    }
+
+    path->data = r->uri.data + clcf->name.len;
+    path->len = r->uri.len - clcf->name.len;
+
+    if (path->len && path->data[0] == '/') {
+        path->data++;
+        path->len--;
+    }
+
+    known = ngx_http_doi_api_resources;
+
+    for (i = 0; known[i].name; i++) {
+        len = ngx_strlen(known[i].name);
+
+        if (path->len >= len && ngx_strncmp(path->data, known[i].name, len) == 0
+            && (path->len == len || path->data[len] == '/'))
+        {
+            break;
+        }
+    }
+
+    if (known[i].name == NULL) {
+        return NGX_DECLINED;
+    }
+
+    *resource = i;
+    *with_id = 0;
+
+    path->data += len;
+    path->len -= len;
+
+    if (path->len > 1) {
+
+        *with_id = 1;
+
+        api->id_text.data = path->data + 1;
+        api->id_text.len = path->len - 1;
+
+        if (!known[i].address) {
+            id.data = path->data + 1;
+            id.len = ngx_min(path->len - 1, DOI_ID_CHARS);
+
+            if (doi_id_decode(id, api->id) != DOI_OK) {
+                return NGX_DECLINED;
+            }
+
+            api->id_text.len = DOI_ID_CHARS;
+        }
+
+        path->data += 1 + api->id_text.len;
+        path->len -= 1 + api->id_text.len;
+    }
+
+    if (path->len == 1 && path->data[0] == '/') {
+        path->len = 0;
+    }
+
+    return NGX_OK;
 }
 
 

@@ -14,7 +14,7 @@
 
 typedef struct ngx_http_doi_api_s {
     ngx_http_request_t        *request;
-    ngx_str_t                  id_text;     /* of links/ID                   */
+    ngx_str_t                  id_text;     /* of links/ID, or an address    */
     u_char                     id[DOI_ID_SIZE];
     ngx_str_t                  body;
     ngx_str_t                  actor;       /* $remote_user, may be empty    */
@@ -59,11 +59,54 @@ ngx_int_t ngx_http_doi_api_submit(ngx_http_doi_api_t *api, ngx_uint_t op,
 
 ngx_int_t ngx_http_doi_api_unavailable(ngx_http_doi_api_t *api);
 
+
+/* What the lists of bookings and of the outbox have in common. */
+
+#define NGX_HTTP_DOI_CURSOR_MAX  20     /* bytes of a key */
+
+typedef struct {
+    ngx_uint_t           limit;
+    ngx_uint_t           found;
+    ngx_uint_t           looked;
+    ngx_uint_t           skip;      /* the first row may be the cursor's     */
+    json_t              *rows;
+    u_char               cursor[NGX_HTTP_DOI_CURSOR_MAX];
+    size_t               cursor_len;
+    unsigned             more:1;
+} ngx_http_doi_api_page_t;
+
+/* Reads "limit" and "cursor", whose keys have so many bytes; else *rc. */
+ngx_int_t ngx_http_doi_api_page(ngx_http_doi_api_t *api,
+    ngx_http_doi_api_page_t *page, size_t key_size, ngx_int_t *rc);
+
+/*
+ * Whether the row of this key is to be looked at: DOI_OK, DOI_NOT_FOUND: not
+ * this one; DOI_ERROR: the page is full.
+ */
+int ngx_http_doi_api_page_row(ngx_http_doi_api_page_t *page, doi_str_t key);
+
+/* Answers with a list of this name that fn has put into page->rows; arg is
+   handed to it as it is. */
+ngx_int_t ngx_http_doi_api_page_read(ngx_http_doi_api_t *api,
+    ngx_http_doi_api_page_t *page, const char *name, doi_txn_pt fn, void *arg,
+    size_t len);
+
 /* The calls (docs/directives.md, doi_api). */
 ngx_int_t ngx_http_doi_api_mint(ngx_http_doi_api_t *api);
 ngx_int_t ngx_http_doi_api_list(ngx_http_doi_api_t *api);
 ngx_int_t ngx_http_doi_api_show(ngx_http_doi_api_t *api);
 ngx_int_t ngx_http_doi_api_revoke(ngx_http_doi_api_t *api);
 ngx_int_t ngx_http_doi_api_resolve(ngx_http_doi_api_t *api);
+
+ngx_int_t ngx_http_doi_api_bookings(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_booking(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_booking_resolve(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_booking_resend(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_booking_cancel(ngx_http_doi_api_t *api);
+
+ngx_int_t ngx_http_doi_api_outbox(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_outbox_retry(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_suppression(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_suppression_lift(ngx_http_doi_api_t *api);
 
 #endif /* NGX_HTTP_DOI_API_H */

@@ -6,8 +6,6 @@
 #include "ngx_http_doi.h"
 
 
-static char *ngx_http_doi_complex(ngx_conf_t *cf, ngx_str_t *text,
-    ngx_http_complex_value_t **value);
 static char *ngx_http_doi_codes(ngx_conf_t *cf, ngx_array_t *codes,
     ngx_str_t *text);
 
@@ -445,7 +443,7 @@ ngx_http_doi_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static char *
+char *
 ngx_http_doi_complex(ngx_conf_t *cf, ngx_str_t *text,
     ngx_http_complex_value_t **value)
 {

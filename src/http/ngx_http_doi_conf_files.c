@@ -9,8 +9,8 @@
 
 
 static int ngx_http_doi_find_fd(int fd, struct stat *file);
-static ngx_int_t ngx_http_doi_read_file(ngx_conf_t *cf, ngx_str_t *path,
-    size_t max, ngx_file_info_t *fi, doi_str_t *content);
+static ngx_int_t ngx_http_doi_remember_ring(ngx_conf_t *cf,
+    doi_keyring_t *ring);
 static void ngx_http_doi_free_ring(void *data);
 static void ngx_http_doi_free_pages(void *data);
 
@@ -309,6 +309,10 @@ ngx_http_doi_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         cln->handler = ngx_http_doi_free_ring;
         cln->data = lcf->ring;
+
+        if (ngx_http_doi_remember_ring(cf, lcf->ring) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
     }
 
     if (doi_keyring_add(lcf->ring, (uint8_t) id, secret, len) != DOI_OK) {
@@ -324,6 +328,65 @@ ngx_http_doi_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_explicit_memzero((void *) content.data, content.len);
 
     return NGX_CONF_OK;
+}
+
+
+/* What one server sealed is delivered by a process that knows all keys. */
+
+static ngx_int_t
+ngx_http_doi_remember_ring(ngx_conf_t *cf, doi_keyring_t *ring)
+{
+    doi_keyring_t            **p;
+    ngx_http_doi_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_doi_module);
+
+    if (mcf->rings == NULL) {
+        mcf->rings = ngx_array_create(cf->pool, 2, sizeof(doi_keyring_t *));
+        if (mcf->rings == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    p = ngx_array_push(mcf->rings);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    *p = ring;
+
+    return NGX_OK;
+}
+
+
+/* A booking names its pages by their directory; empty: the built-in ones. */
+
+ngx_int_t
+ngx_http_doi_remember_pages(ngx_conf_t *cf, ngx_str_t *path,
+    doi_pages_t *pages)
+{
+    ngx_http_doi_pages_set_t  *set;
+    ngx_http_doi_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_doi_module);
+
+    if (mcf->pages == NULL) {
+        mcf->pages = ngx_array_create(cf->pool, 2,
+                                      sizeof(ngx_http_doi_pages_set_t));
+        if (mcf->pages == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    set = ngx_array_push(mcf->pages);
+    if (set == NULL) {
+        return NGX_ERROR;
+    }
+
+    set->path = *path;
+    set->pages = pages;
+
+    return NGX_OK;
 }
 
 
@@ -464,6 +527,12 @@ ngx_http_doi_templates(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    lcf->templates = dir;
+
+    if (ngx_http_doi_remember_pages(cf, &dir, lcf->pages) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
 
 failed:
@@ -474,9 +543,7 @@ failed:
 }
 
 
-/* A whole small file into memory of cf->pool; says itself what went wrong. */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_doi_read_file(ngx_conf_t *cf, ngx_str_t *path, size_t max,
     ngx_file_info_t *fi, doi_str_t *content)
 {

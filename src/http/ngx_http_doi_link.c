@@ -12,25 +12,23 @@
  * again must not meet a state from before.
  */
 
-#include "ngx_http_doi.h"
+#include "ngx_http_doi_booking.h"
 
 
-static ngx_int_t ngx_http_doi_verify(ngx_http_request_t *r,
-    ngx_http_doi_ctx_t *ctx, ngx_http_doi_link_conf_t *link);
+typedef struct ngx_http_doi_op_s  ngx_http_doi_op_t;
+
+
 static ngx_int_t ngx_http_doi_token_text(ngx_http_request_t *r,
-    ngx_http_doi_ctx_t *ctx, ngx_http_doi_link_conf_t *link);
+    ngx_http_doi_ctx_t *ctx, ngx_http_complex_value_t *token);
 static ngx_int_t ngx_http_doi_view(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
 static void ngx_http_doi_read(ngx_http_doi_ctx_t *ctx, doi_read_arg_t *read);
-static ngx_int_t ngx_http_doi_read_body(ngx_http_request_t *r,
-    ngx_http_doi_ctx_t *ctx);
 static void ngx_http_doi_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_doi_claim(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx, ngx_http_doi_loc_conf_t *conf);
-static ngx_int_t ngx_http_doi_wait(ngx_http_request_t *r,
-    ngx_http_doi_ctx_t *ctx, ngx_uint_t op, void *arg, size_t len);
 static void ngx_http_doi_done(void *data, doi_result_t result,
     doi_str_t answer);
+static ngx_int_t ngx_http_doi_take(ngx_http_doi_op_t *w, doi_str_t answer);
 static void ngx_http_doi_resume(ngx_http_request_t *r);
 static ngx_int_t ngx_http_doi_answered(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
@@ -47,13 +45,16 @@ static void ngx_http_doi_cleanup(void *data);
  * given back.
  */
 
-typedef struct ngx_http_doi_op_s {
+struct ngx_http_doi_op_s {
     ngx_http_request_t  *request;           /* NULL: gone */
     ngx_http_doi_ctx_t  *ctx;
     uint8_t              id[DOI_ID_SIZE];
     uint8_t              attempt[DOI_ATTEMPT_SIZE];
-    unsigned             claim:1;
-} ngx_http_doi_op_t;
+    ngx_uint_t           settle;            /* a claim, to be settled by
+                                               this op; 0: it is none */
+    unsigned             link:1;
+    unsigned             wake:1;            /* it writes to the outbox */
+};
 
 
 /* For HTTP status, see DESIGN.md, section 4. */
@@ -81,6 +82,14 @@ ngx_http_doi_link_handler(ngx_http_request_t *r)
 
     if (ctx && (ctx->claimed || ctx->outcome)) {
         return ngx_http_doi_again(r, ctx);
+    }
+
+    if (conf->hold) {
+        return ngx_http_doi_hold_handler(r, conf);
+    }
+
+    if (conf->confirm) {
+        return ngx_http_doi_confirm_handler(r, conf);
     }
 
     if (conf->link == NULL) {
@@ -120,7 +129,8 @@ ngx_http_doi_link_handler(ngx_http_request_t *r)
         return NGX_DONE;
     }
 
-    rc = ngx_http_doi_verify(r, ctx, conf->link);
+    rc = ngx_http_doi_verify(r, ctx, DOI_PURPOSE_LINK, conf->link->token,
+                             conf->link->scope);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -142,24 +152,22 @@ ngx_http_doi_link_handler(ngx_http_request_t *r)
 }
 
 
-/* MAC and clock: NGX_OK, or the answer was sent. */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_doi_verify(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
-    ngx_http_doi_link_conf_t *link)
+    doi_purpose_t purpose, ngx_http_complex_value_t *token,
+    ngx_http_complex_value_t *scope)
 {
-    doi_str_t                  scope, text;
+    doi_str_t                  bound, text;
+    doi_page_t                 page;
     doi_token_rc_t             rc;
     ngx_http_doi_loc_conf_t   *conf;
     ngx_http_doi_main_conf_t  *mcf;
 
-    if (link->scope) {
-        if (ngx_http_complex_value(r, link->scope, &ctx->scope) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (scope && ngx_http_complex_value(r, scope, &ctx->scope) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_doi_token_text(r, ctx, link) != NGX_OK
+    if (ngx_http_doi_token_text(r, ctx, token) != NGX_OK
         || ngx_http_doi_hide(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -174,13 +182,13 @@ ngx_http_doi_verify(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
     mcf = ngx_http_get_module_main_conf(r, ngx_http_doi_module);
 
-    scope.data = ctx->scope.data;
-    scope.len = ctx->scope.len;
+    bound.data = ctx->scope.data;
+    bound.len = ctx->scope.len;
     text.data = ctx->text.data;
     text.len = ctx->text.len;
 
-    rc = doi_token_verify(conf->ring, DOI_PURPOSE_LINK, scope,
-                          ngx_http_doi_now(), text, &ctx->token);
+    rc = doi_token_verify(conf->ring, purpose, bound, ngx_http_doi_now(),
+                          text, &ctx->token);
 
     if (rc == DOI_TOKEN_OK || rc == DOI_TOKEN_EXPIRED) {
         ctx->genuine = 1;
@@ -191,20 +199,26 @@ ngx_http_doi_verify(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
         return NGX_OK;
     }
 
+    page = ngx_http_doi_refusal[rc];
+
     if (rc == DOI_TOKEN_EXPIRED) {
         ctx->state = DOI_LINK_EXPIRED;
         ctx->known = 1;
+
+        if (purpose == DOI_PURPOSE_CONFIRM) {
+            page = DOI_PAGE_LAPSED;
+        }
     }
 
     ngx_http_doi_count(&mcf->stats->refused[rc]);
 
-    return ngx_http_doi_send_page(r, ctx, ngx_http_doi_refusal[rc]);
+    return ngx_http_doi_send_page(r, ctx, page);
 }
 
 
 static ngx_int_t
 ngx_http_doi_token_text(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
-    ngx_http_doi_link_conf_t *link)
+    ngx_http_complex_value_t *token)
 {
     u_char     *p;
     size_t      len;
@@ -214,7 +228,7 @@ ngx_http_doi_token_text(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
         return NGX_OK;
     }
 
-    if (link->token == NULL) {
+    if (token == NULL) {
 
         if (ngx_http_doi_scope_cookie(r->pool, &ctx->scope, &name) != NGX_OK) {
             return NGX_ERROR;
@@ -227,7 +241,7 @@ ngx_http_doi_token_text(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
         return NGX_OK;
     }
 
-    if (ngx_http_complex_value(r, link->token, &ctx->text) != NGX_OK) {
+    if (ngx_http_complex_value(r, token, &ctx->text) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -323,7 +337,7 @@ ngx_http_doi_read(ngx_http_doi_ctx_t *ctx, doi_read_arg_t *read)
 /* The shape of the mirror module: others leak the connection when a chunked
    body outgrows client_max_body_size. */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_doi_read_body(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 {
     ngx_int_t  rc;
@@ -398,7 +412,7 @@ ngx_http_doi_claim(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 
 /* Submits and waits in the access phase, as the limit_req module waits. */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_doi_wait(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     ngx_uint_t op, void *arg, size_t len)
 {
@@ -411,7 +425,10 @@ ngx_http_doi_wait(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 
     w->request = r;
     w->ctx = ctx;
-    w->claim = (op == DOI_OP_LINK_CLAIM);
+    w->link = (ctx->booking == NULL);
+    w->wake = (!w->link && op != DOI_OP_BOOKING_READ);
+    w->settle = (op == DOI_OP_LINK_CLAIM) ? DOI_OP_LINK_SETTLE
+                : (op == DOI_OP_BOOKING_CLAIM) ? DOI_OP_BOOKING_SETTLE : 0;
 
     ngx_memcpy(w->id, ctx->token.id, DOI_ID_SIZE);
     ngx_memcpy(w->attempt, ctx->attempt, DOI_ATTEMPT_SIZE);
@@ -456,16 +473,21 @@ ngx_http_doi_done(void *data, doi_result_t result, doi_str_t answer)
         }
     }
 
-    if (answer.len != sizeof(doi_link_answer_t) && result != DOI_RETRY) {
+    if (result == DOI_WON && w->wake) {
+        ngx_http_doi_courier_wake();
+    }
+
+    if (r && result != DOI_RETRY && ngx_http_doi_take(w, answer) != NGX_OK) {
         result = DOI_UNKNOWN;
     }
 
-    if (w->claim
+    if (w->settle
         && (result == DOI_UNKNOWN || (result == DOI_WON && r == NULL)))
     {
         /* nothing was sent to the upstream, nor will be */
 
-        ngx_http_doi_settle(w->id, w->attempt, DOI_OUTCOME_RELEASED, 0);
+        ngx_http_doi_settle(w->settle, w->id, w->attempt,
+                            DOI_OUTCOME_RELEASED, 0);
     }
 
     ctx = w->ctx;
@@ -479,11 +501,27 @@ ngx_http_doi_done(void *data, doi_result_t result, doi_str_t answer)
     ctx->result = result;
     ctx->stage = NGX_HTTP_DOI_ANSWERED;
 
-    if (result == DOI_WON || result == DOI_CONFLICT) {
-        ngx_memcpy(&ctx->answer, answer.data, sizeof(doi_link_answer_t));
+    ngx_http_doi_resume(r);
+}
+
+
+/* The answer to the request that waits for it; no answer is NGX_ERROR. */
+
+static ngx_int_t
+ngx_http_doi_take(ngx_http_doi_op_t *w, doi_str_t answer)
+{
+    if (!w->link) {
+        return ngx_http_doi_booking_answer(w->request->pool, w->ctx->booking,
+                                           answer);
     }
 
-    ngx_http_doi_resume(r);
+    if (answer.len != sizeof(doi_link_answer_t)) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(&w->ctx->answer, answer.data, sizeof(doi_link_answer_t));
+
+    return NGX_OK;
 }
 
 
@@ -561,7 +599,9 @@ ngx_http_doi_pass(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 {
     ctx->stage = NGX_HTTP_DOI_PASSED;
 
-    if (ngx_http_doi_clean_request(r, ctx) != NGX_OK) {
+    /* a request that is replayed was cleaned when it was stored */
+
+    if (ctx->booking == NULL && ngx_http_doi_clean_request(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -588,8 +628,16 @@ ngx_http_doi_again(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
         ngx_http_doi_settle_request(r, ctx);
     }
 
+    if (ctx->booking && ctx->booking->page) {
+        return ngx_http_doi_send_page(r, ctx, ngx_http_doi_outcome_page(ctx));
+    }
+
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
         return ngx_http_doi_pass(r, ctx);
+    }
+
+    if (ctx->booking) {
+        return ngx_http_doi_send_page(r, ctx, ngx_http_doi_outcome_page(ctx));
     }
 
     switch (ctx->outcome) {

@@ -19,14 +19,23 @@ static u_char *ngx_http_doi_metrics_refused(u_char *p, u_char *last,
     ngx_http_doi_stats_t *stats);
 static u_char *ngx_http_doi_metrics_store(u_char *p, u_char *last,
     ngx_http_doi_stats_t *stats);
+static u_char *ngx_http_doi_metrics_bookings(u_char *p, u_char *last,
+    ngx_http_doi_stats_t *stats);
+static u_char *ngx_http_doi_metrics_deliveries(u_char *p, u_char *last,
+    ngx_http_doi_stats_t *stats);
+static u_char *ngx_http_doi_metrics_outbox(u_char *p, u_char *last);
 static ngx_int_t ngx_http_doi_metrics_in_doubt(uint64_t *n);
+static doi_result_t ngx_http_doi_count_outbox(doi_view_t *view, doi_time_t now,
+    doi_str_t arg, doi_buf_t *out);
+static int ngx_http_doi_count_outbox_row(void *data, doi_str_t key,
+    doi_str_t value);
 static doi_result_t ngx_http_doi_count_in_doubt(doi_view_t *view,
     doi_time_t now, doi_str_t arg, doi_buf_t *out);
 static int ngx_http_doi_count_row(void *data, doi_str_t key, doi_str_t value);
 
 
-#define NGX_HTTP_DOI_METRICS_SIZE  16384
-#define NGX_HTTP_DOI_METRICS_ROWS  10000   /* in doubt: counted up to here */
+#define NGX_HTTP_DOI_METRICS_SIZE  32768
+#define NGX_HTTP_DOI_METRICS_ROWS  10000   /* gauges: counted up to here */
 
 #define ngx_http_doi_stat(field)  offsetof(ngx_http_doi_stats_t, field)
 
@@ -52,6 +61,13 @@ static ngx_http_doi_metric_t  ngx_http_doi_metrics_plain[] = {
     { "doi_links_resolved_total", "counter",
       "Links in doubt that were resolved by the API.",
       ngx_http_doi_stat(resolved) },
+
+    { "doi_holds_limited_total", "counter",
+      "Forms refused by doi_limit.", ngx_http_doi_stat(limited) },
+
+    { "doi_mails_suppressed_total", "counter",
+      "Mails not sent, since their address wants none.",
+      ngx_http_doi_stat(suppressed) },
 
     { "doi_store_commits_total", "counter",
       "Durable commits.", ngx_http_doi_stat(store.commits) },
@@ -192,6 +208,9 @@ ngx_http_doi_metrics_write(u_char *p, u_char *last,
                      (int) up);
 
     p = ngx_http_doi_metrics_refused(p, last, stats);
+    p = ngx_http_doi_metrics_bookings(p, last, stats);
+    p = ngx_http_doi_metrics_deliveries(p, last, stats);
+    p = ngx_http_doi_metrics_outbox(p, last);
 
     return ngx_http_doi_metrics_store(p, last, stats);
 }
@@ -230,6 +249,116 @@ ngx_http_doi_metrics_refused(u_char *p, u_char *last,
     }
 
     return p;
+}
+
+
+static u_char *
+ngx_http_doi_metrics_bookings(u_char *p, u_char *last,
+    ngx_http_doi_stats_t *stats)
+{
+    uint64_t    sent, confirmed;
+    ngx_uint_t  i;
+
+    static const ngx_uint_t  ends[] = {
+        DOI_BOOKING_REFUSED, DOI_BOOKING_CANCELLED, DOI_BOOKING_EXPIRED
+    };
+
+    p = ngx_slprintf(p, last,
+                     "# HELP doi_bookings_total Events of bookings.\n"
+                     "# TYPE doi_bookings_total counter\n");
+
+    for (i = DOI_EVENT_HELD; i < DOI_EVENTS; i++) {
+        p = ngx_slprintf(p, last, "doi_bookings_total{event=\"%s\"} %uL\n",
+                         doi_outbox_kind_name(i),
+                         ngx_http_doi_load(&stats->events[i]));
+    }
+
+    p = ngx_slprintf(p, last,
+                     "# HELP doi_bookings_released_total Bookings whose slot "
+                     "is free again, by how they ended.\n"
+                     "# TYPE doi_bookings_released_total counter\n");
+
+    for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        p = ngx_slprintf(p, last,
+                         "doi_bookings_released_total{state=\"%s\"} %uL\n",
+                         doi_booking_state_name(ends[i]),
+                         ngx_http_doi_load(&stats->released_by[ends[i]]));
+    }
+
+    confirmed = ngx_http_doi_load(&stats->events[DOI_EVENT_CONFIRMED]);
+    sent = ngx_http_doi_load(&stats->sent[0]);
+
+    return ngx_slprintf(p, last,
+                        "# HELP doi_booking_confirmation_ratio Bookings "
+                        "confirmed per confirmation mail sent.\n"
+                        "# TYPE doi_booking_confirmation_ratio gauge\n"
+                        "doi_booking_confirmation_ratio %uL.%04uL\n",
+                        sent ? confirmed / sent : 0,
+                        sent ? confirmed % sent * 10000 / sent : 0);
+}
+
+
+static u_char *
+ngx_http_doi_metrics_deliveries(u_char *p, u_char *last,
+    ngx_http_doi_stats_t *stats)
+{
+    ngx_uint_t   i, kind;
+
+    p = ngx_slprintf(p, last,
+                     "# HELP doi_deliveries_total Mails, webhooks and calendar "
+                     "updates: queued, sent, failed (tries), dead (given "
+                     "up).\n"
+                     "# TYPE doi_deliveries_total counter\n");
+
+    for (kind = DOI_DELIVER_CONFIRM; kind < DOI_DELIVERS; kind++) {
+
+        i = kind - DOI_DELIVER_CONFIRM;
+
+        p = ngx_slprintf(p, last,
+             "doi_deliveries_total{kind=\"%s\",result=\"queued\"} %uL\n"
+             "doi_deliveries_total{kind=\"%s\",result=\"sent\"} %uL\n"
+             "doi_deliveries_total{kind=\"%s\",result=\"failed\"} %uL\n"
+             "doi_deliveries_total{kind=\"%s\",result=\"dead\"} %uL\n",
+             doi_outbox_kind_name(kind), ngx_http_doi_load(&stats->queued[i]),
+             doi_outbox_kind_name(kind), ngx_http_doi_load(&stats->sent[i]),
+             doi_outbox_kind_name(kind), ngx_http_doi_load(&stats->failed[i]),
+             doi_outbox_kind_name(kind), ngx_http_doi_load(&stats->dead[i]));
+    }
+
+    return p;
+}
+
+
+/* Counted here and not by who delivers: that may be nobody. */
+
+static u_char *
+ngx_http_doi_metrics_outbox(u_char *p, u_char *last)
+{
+    doi_str_t  arg;
+    doi_buf_t  out;
+    uint64_t   count[DOI_DEAD + 1];
+
+    ngx_memzero(count, sizeof(count));
+    ngx_memzero(&out, sizeof(doi_buf_t));
+
+    if (ngx_http_doi_process_store()) {
+        arg.data = (u_char *) count;
+        arg.len = sizeof(count);
+
+        (void) doi_store_read(ngx_http_doi_process_store(),
+                              ngx_http_doi_count_outbox, arg, &out);
+    }
+
+    return ngx_slprintf(p, last,
+                        "# HELP doi_outbox_waiting Rows that wait to be "
+                        "delivered.\n"
+                        "# TYPE doi_outbox_waiting gauge\n"
+                        "doi_outbox_waiting %uL\n"
+                        "# HELP doi_outbox_dead Deliveries given up, for an "
+                        "operator to look at.\n"
+                        "# TYPE doi_outbox_dead gauge\n"
+                        "doi_outbox_dead %uL\n",
+                        count[DOI_QUEUED], count[DOI_DEAD]);
 }
 
 
@@ -343,6 +472,60 @@ ngx_http_doi_count_row(void *data, doi_str_t key, doi_str_t value)
     }
 
     (*count->count)++;
+
+    return DOI_OK;
+}
+
+
+typedef struct {
+    uint64_t  *count;
+    u_char     state;
+} ngx_http_doi_outbox_count_t;
+
+
+/* Both states stand in a row; each is counted for itself. */
+
+static doi_result_t
+ngx_http_doi_count_outbox(doi_view_t *view, doi_time_t now, doi_str_t arg,
+    doi_buf_t *out)
+{
+    doi_str_t    from;
+    uint64_t    *count;
+    ngx_uint_t   i;
+
+    ngx_http_doi_outbox_count_t  c;
+
+    count = (uint64_t *) arg.data;
+    ngx_memzero(count, arg.len);
+
+    for (i = DOI_QUEUED; i <= DOI_DEAD; i++) {
+
+        c.count = &count[i];
+        c.state = (u_char) i;
+
+        from.data = &c.state;
+        from.len = 1;
+
+        (void) view->scan(view, DOI_TABLE_QUEUE, from,
+                          ngx_http_doi_count_outbox_row, &c);
+    }
+
+    return DOI_WON;
+}
+
+
+static int
+ngx_http_doi_count_outbox_row(void *data, doi_str_t key, doi_str_t value)
+{
+    ngx_http_doi_outbox_count_t *c = data;
+
+    if (key.len != DOI_QUEUE_KEY_SIZE || key.data[0] != c->state
+        || *c->count == NGX_HTTP_DOI_METRICS_ROWS)
+    {
+        return DOI_NOT_FOUND;
+    }
+
+    (*c->count)++;
 
     return DOI_OK;
 }

@@ -16,9 +16,9 @@ static char *ngx_http_doi_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static char *ngx_http_doi_check_handlers(ngx_conf_t *cf,
     ngx_http_doi_loc_conf_t *prev, ngx_http_doi_loc_conf_t *conf);
 static char *ngx_http_doi_check_link(ngx_conf_t *cf,
-    ngx_http_doi_loc_conf_t *conf);
+    ngx_http_doi_loc_conf_t *conf, const char *name);
 static char *ngx_http_doi_check_upstreams(ngx_conf_t *cf,
-    ngx_http_doi_loc_conf_t *conf);
+    ngx_http_doi_loc_conf_t *conf, const char *name);
 
 
 static ngx_conf_enum_t  ngx_http_doi_in_doubt[] = {
@@ -65,6 +65,55 @@ static ngx_command_t  ngx_http_doi_commands[] = {
     { ngx_string("doi_link"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_doi_link,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("doi_hold"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_doi_hold,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("doi_confirm"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_doi_confirm,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("doi_limit"),
+      NGX_HTTP_DOI_ANY|NGX_CONF_TAKE123,
+      ngx_http_doi_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("doi_mail"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_doi_mail,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("doi_webhook"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_doi_webhook,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("doi_caldav"),
+      NGX_HTTP_DOI_ANY|NGX_CONF_1MORE,
+      ngx_http_doi_caldav,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("doi_feed"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_doi_feed,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -328,12 +377,18 @@ ngx_http_doi_create_loc_conf(ngx_conf_t *cf)
      *     conf->success_header = { 0, NULL };
      *     conf->success_value = { 0, NULL };
      *     conf->invalid = NULL;
+     *     conf->templates = { 0, NULL };
+     *     conf->feed = NULL;
      *     conf->api = 0;
      *     conf->metrics = 0;
      */
 
     conf->base_url = NULL;
     conf->link = NGX_CONF_UNSET_PTR;
+    conf->hold = NGX_CONF_UNSET_PTR;
+    conf->confirm = NGX_CONF_UNSET_PTR;
+    conf->limits = NGX_CONF_UNSET_PTR;
+    conf->caldav = NGX_CONF_UNSET_PTR;
     conf->success = NGX_CONF_UNSET_PTR;
     conf->release = NGX_CONF_UNSET_PTR;
     conf->idempotent = NGX_CONF_UNSET;
@@ -389,12 +444,18 @@ ngx_http_doi_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
         if (prev->pages == NGX_CONF_UNSET_PTR) {
             prev->pages = ngx_http_doi_pages_create(cf);
-            if (prev->pages == NULL) {
+
+            if (prev->pages == NULL
+                || ngx_http_doi_remember_pages(cf, &prev->templates,
+                                               prev->pages)
+                   != NGX_OK)
+            {
                 return NGX_CONF_ERROR;
             }
         }
 
         conf->pages = prev->pages;
+        conf->templates = prev->templates;
     }
 
     rv = ngx_http_doi_check_handlers(cf, prev, conf);
@@ -402,8 +463,16 @@ ngx_http_doi_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return rv;
     }
 
-    if (conf->link) {
-        return ngx_http_doi_check_link(cf, conf);
+    rv = ngx_http_doi_merge_booking(cf, prev, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (conf->link || conf->hold || conf->confirm) {
+        return ngx_http_doi_check_link(cf, conf,
+                                       conf->link ? "doi_link"
+                                       : conf->hold ? "doi_hold"
+                                                    : "doi_confirm");
     }
 
     /* try_files and error_page lead from a location with doi_link to these */
@@ -412,7 +481,7 @@ ngx_http_doi_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (mcf->store.len && clcf->named) {
-        return ngx_http_doi_check_upstreams(cf, conf);
+        return ngx_http_doi_check_upstreams(cf, conf, "doi_link");
     }
 
     return NGX_CONF_OK;
@@ -466,10 +535,14 @@ ngx_http_doi_check_handlers(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
 }
 
 
-/* A location with doi_link must not let a booking slip past the module. */
+/*
+ * A location with doi_link, doi_hold or doi_confirm (name) must not let a
+ * booking slip past the module.
+ */
 
 static char *
-ngx_http_doi_check_link(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
+ngx_http_doi_check_link(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf,
+    const char *name)
 {
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_doi_main_conf_t  *mcf;
@@ -479,17 +552,17 @@ ngx_http_doi_check_link(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
 
     if (mcf->store.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"doi_link\" needs a store: put \"doi_store "
-                           "/var/lib/nginx/doi;\" into the http block");
+                           "\"%s\" needs a store: put \"doi_store "
+                           "/var/lib/nginx/doi;\" into the http block", name);
         return NGX_CONF_ERROR;
     }
 
     if (conf->ring == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"doi_link\" needs a key: put \"doi_key 1 "
+                           "\"%s\" needs a key: put \"doi_key 1 "
                            "file:/etc/nginx/doi.key;\" into the http or server "
                            "block and make the file with \"openssl rand -hex "
-                           "32\"");
+                           "32\"", name);
         return NGX_CONF_ERROR;
     }
 
@@ -502,7 +575,8 @@ ngx_http_doi_check_link(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
     if (clcf->satisfy == NGX_HTTP_SATISFY_ANY) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"satisfy any\" would let requests pass by "
-                           "\"doi_link\": use \"satisfy all\" in this location");
+                           "\"%s\": use \"satisfy all\" in this location",
+                           name);
         return NGX_CONF_ERROR;
     }
 
@@ -510,7 +584,8 @@ ngx_http_doi_check_link(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_doi_check_upstreams(cf, conf);
+    return conf->hold ? NGX_CONF_OK
+                      : ngx_http_doi_check_upstreams(cf, conf, name);
 }
 
 
@@ -521,7 +596,8 @@ ngx_http_doi_check_link(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
  */
 
 static char *
-ngx_http_doi_check_upstreams(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
+ngx_http_doi_check_upstreams(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf,
+    const char *name)
 {
     ngx_uint_t                 i, slow;
     ngx_http_conf_ctx_t       *ctx;
@@ -543,9 +619,9 @@ ngx_http_doi_check_upstreams(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
                                "\"non_idempotent\" in \"proxy_next_upstream\" "
                                "(or its like) would let nginx send a booking "
                                "to a second server: remove it from this "
-                               "location with \"doi_link\", or set "
+                               "location with \"%s\", or set "
                                "\"doi_upstream_idempotent on\" if the upstream "
-                               "honours Idempotency-Key");
+                               "honours Idempotency-Key", name);
             return NGX_CONF_ERROR;
         }
 
@@ -554,7 +630,7 @@ ngx_http_doi_check_upstreams(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"proxy_cache_methods POST\" (or its like) "
                                "would answer a booking from the cache: remove "
-                               "it from this location with \"doi_link\"");
+                               "it from this location with \"%s\"", name);
             return NGX_CONF_ERROR;
         }
 #endif

@@ -3,7 +3,7 @@
  * section 4.
  */
 
-#include "ngx_http_doi.h"
+#include "ngx_http_doi_booking.h"
 
 
 static ngx_int_t ngx_http_doi_page_render(ngx_pool_t *pool,
@@ -11,6 +11,15 @@ static ngx_int_t ngx_http_doi_page_render(ngx_pool_t *pool,
     doi_page_vars_t *vars, ngx_str_t *text);
 static ngx_int_t ngx_http_doi_page_vars(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx, doi_page_t page, doi_page_vars_t *vars);
+static ngx_int_t ngx_http_doi_page_booking(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx, doi_page_t page, doi_page_vars_t *vars);
+static void ngx_http_doi_page_record(doi_booking_t *record,
+    doi_page_vars_t *vars);
+static void ngx_http_doi_page_expires(doi_time_t expires,
+    doi_page_vars_t *vars);
+static void ngx_http_doi_page_form(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx, doi_page_t page, doi_page_vars_t *vars);
+static void ngx_http_doi_page_referer(ngx_http_request_t *r, doi_str_t *url);
 static ngx_int_t ngx_http_doi_page_owner(ngx_http_request_t *r,
     doi_page_vars_t *vars);
 static ngx_int_t ngx_http_doi_page_var(ngx_http_request_t *r,
@@ -18,8 +27,6 @@ static ngx_int_t ngx_http_doi_page_var(ngx_http_request_t *r,
 static ngx_int_t ngx_http_doi_page_headers(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx, doi_page_t page, doi_page_vars_t *vars,
     doi_pages_t *pages, size_t lang, ngx_uint_t json);
-static doi_str_t ngx_http_doi_request_header(ngx_http_request_t *r,
-    const char *name);
 
 
 #define NGX_HTTP_DOI_PAGE_SIZE    8192  /* bytes that mostly suffice */
@@ -79,9 +86,16 @@ ngx_http_doi_make_page(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     ctx->stage = NGX_HTTP_DOI_START;    /* what is sent is not the upstream's */
 
     pages = conf->pages;
-    lang = doi_pages_lang(pages,
-                          ngx_http_doi_request_header(r, "accept-language"));
-    json = doi_accepts_json(ngx_http_doi_request_header(r, "accept"));
+
+    if (ctx->booking && ctx->booking->replayed) {
+        lang = doi_pages_lang(pages, ctx->booking->accept_language);
+        json = doi_accepts_json(ctx->booking->accept);
+
+    } else {
+        lang = doi_pages_lang(pages, ngx_http_doi_request_header(
+                                         r, "accept-language"));
+        json = doi_accepts_json(ngx_http_doi_request_header(r, "accept"));
+    }
 
     if (ngx_http_doi_page_vars(r, ctx, page, &vars) != NGX_OK) {
         return NGX_ERROR;
@@ -152,6 +166,7 @@ ngx_http_doi_page_prepare(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
     ngx_http_complex_value_t  *value[4];
 
     ngx_memzero(&vars, sizeof(doi_page_vars_t));
+    vars.code = UINT32_MAX;
 
     field[0] = &vars.owner_name;
     field[1] = &vars.owner_email;
@@ -268,6 +283,19 @@ ngx_http_doi_page_vars(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     doi_time_t  now;
 
     ngx_memzero(vars, sizeof(doi_page_vars_t));
+    vars->code = UINT32_MAX;
+
+    if (ngx_http_doi_page_owner(r, vars) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (page == DOI_PAGE_UNAVAILABLE) {
+        vars->retry_after = NGX_HTTP_DOI_RETRY_AFTER;
+    }
+
+    if (ctx->booking) {
+        return ngx_http_doi_page_booking(r, ctx, page, vars);
+    }
 
     if (ctx->genuine) {
         vars->id.data = ctx->id;
@@ -297,15 +325,213 @@ ngx_http_doi_page_vars(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
         vars->retry_after = 2;
         break;
 
-    case DOI_PAGE_UNAVAILABLE:
-        vars->retry_after = NGX_HTTP_DOI_RETRY_AFTER;
+    default:
+        break;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_doi_page_booking(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
+    doi_page_t page, doi_page_vars_t *vars)
+{
+    ngx_http_doi_booking_t   *b;
+    ngx_http_doi_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
+    b = ctx->booking;
+
+    if (b->problem) {
+        vars->problem.data = (const uint8_t *) b->problem;
+        vars->problem.len = ngx_strlen(b->problem);
+        vars->field.data = b->field.data;
+        vars->field.len = b->field.len;
+    }
+
+    if (b->hold) {
+        ngx_http_doi_page_form(r, ctx, page, vars);
+        return NGX_OK;
+    }
+
+    if (ctx->genuine) {
+        vars->id.data = ctx->id;
+        vars->id.len = DOI_ID_CHARS;
+
+        vars->retry_url.data = ctx->uri.data;
+        vars->retry_url.len = ctx->uri.len;
+    }
+
+    if (b->has_record) {
+        ngx_http_doi_page_record(&b->record, vars);
+    }
+
+    switch (page) {
+
+    case DOI_PAGE_WRONG_CODE:
+        vars->tries = (b->record.tries < DOI_CODE_TRIES)
+                      ? DOI_CODE_TRIES - b->record.tries : 0;
+        /* fall through */
+
+    case DOI_PAGE_CONFIRM:
+        vars->code = (conf->confirm && conf->confirm->code) ? 0 : UINT32_MAX;
+        break;
+
+    case DOI_PAGE_CLAIMED:
+        vars->retry_after = (b->answer.retry_after
+                             && b->answer.retry_after
+                                < NGX_HTTP_DOI_RETRY_AFTER)
+                            ? b->answer.retry_after
+                            : NGX_HTTP_DOI_RETRY_AFTER;
+        break;
+
+    case DOI_PAGE_PENDING:
+        vars->retry_after = 2;
         break;
 
     default:
         break;
     }
 
-    return ngx_http_doi_page_owner(r, vars);
+    if (conf->confirm) {
+        return ngx_http_doi_page_var(r, conf->confirm->start,
+                                     &vars->start_url);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_doi_page_record(doi_booking_t *record, doi_page_vars_t *vars)
+{
+    doi_str_t  *text;
+
+    text = record->text;
+
+    vars->summary = text[DOI_TEXT_SUMMARY];
+    vars->slot = text[DOI_TEXT_SLOT];
+    vars->zone = text[DOI_TEXT_ZONE];
+    vars->name = text[DOI_TEXT_NAME];
+    vars->email = text[DOI_TEXT_EMAIL];
+
+    ngx_http_doi_page_expires(record->expires, vars);
+
+    /* the owner that the mail has named */
+
+    if (vars->owner_name.len == 0 && vars->owner_email.len == 0) {
+        vars->owner_name = text[DOI_TEXT_OWNER_NAME];
+        vars->owner_email = text[DOI_TEXT_OWNER_EMAIL];
+        vars->owner_phone = text[DOI_TEXT_OWNER_PHONE];
+        vars->owner_url = text[DOI_TEXT_OWNER_URL];
+    }
+}
+
+
+/* In the zone of the slot, or in UTC. */
+
+static void
+ngx_http_doi_page_expires(doi_time_t expires, doi_page_vars_t *vars)
+{
+    if (vars->zone.len
+        && doi_zone_local(vars->zone, expires, &vars->expires) == DOI_OK)
+    {
+        vars->expires_zone = vars->zone;
+        return;
+    }
+
+    vars->expires = expires;
+    vars->expires_zone.data = (const uint8_t *) "UTC";
+    vars->expires_zone.len = sizeof("UTC") - 1;
+}
+
+
+/* Only what the visitor has sent: nothing tells who is known here. */
+
+static void
+ngx_http_doi_page_form(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
+    doi_page_t page, doi_page_vars_t *vars)
+{
+    ngx_http_doi_form_t  *form;
+
+    form = &ctx->booking->form;
+
+    ngx_http_doi_page_referer(r, &vars->start_url);
+
+    switch (page) {
+
+    case DOI_PAGE_CHECK_MAIL:
+        vars->id.data = ctx->id;
+        vars->id.len = DOI_ID_CHARS;
+        break;
+
+    case DOI_PAGE_LIMITED:
+        vars->retry_after = ctx->booking->answer.retry_after;
+        break;
+
+    case DOI_PAGE_TAKEN:
+        break;
+
+    default:
+        return;
+    }
+
+    vars->summary = form->summary;
+    vars->slot = form->slot;
+    vars->zone = form->zone;
+    vars->name = form->name;
+    vars->email = form->email;
+
+    if (page == DOI_PAGE_CHECK_MAIL) {
+        ngx_http_doi_page_expires(ctx->booking->expires, vars);
+    }
+}
+
+
+/* Path and arguments of the page with the form, if it is one of this host. */
+
+static void
+ngx_http_doi_page_referer(ngx_http_request_t *r, doi_str_t *url)
+{
+    u_char           *p, *last, *end;
+    ngx_str_t        *host;
+    ngx_table_elt_t  *h;
+
+    h = ngx_http_doi_find_header(&r->headers_in.headers, "referer");
+
+    if (h == NULL || r->headers_in.host == NULL) {
+        return;
+    }
+
+    host = &r->headers_in.host->value;
+    last = h->value.data + h->value.len;
+
+    p = ngx_strnstr(h->value.data, "://", h->value.len);
+
+    if (p == NULL || (size_t) (last - p) < 3 + host->len + 1) {
+        return;
+    }
+
+    p += 3;
+
+    if (ngx_strncasecmp(p, host->data, host->len) != 0 || p[host->len] != '/')
+    {
+        return;
+    }
+
+    p += host->len;
+
+    /* "//host" would be another site */
+
+    if (last - p > 1 && (p[1] == '/' || p[1] == '\\')) {
+        return;
+    }
+
+    end = ngx_strlchr(p, last, '#');
+
+    url->data = p;
+    url->len = (end ? end : last) - p;
 }
 
 
@@ -366,7 +592,7 @@ ngx_http_doi_page_headers(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
         ngx_str_set(&r->headers_out.content_type, "text/html; charset=utf-8");
         r->headers_out.content_type_len = sizeof("text/html") - 1;
 
-    } else if (page == DOI_PAGE_CONFIRMED) {
+    } else if (doi_page_status(page) < NGX_HTTP_SPECIAL_RESPONSE) {
         ngx_str_set(&r->headers_out.content_type, "application/json");
         r->headers_out.content_type_len = r->headers_out.content_type.len;
 
@@ -434,7 +660,7 @@ ngx_http_doi_page_headers(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 
 /* nginx keeps Accept only if it was built with some modules. */
 
-static doi_str_t
+doi_str_t
 ngx_http_doi_request_header(ngx_http_request_t *r, const char *name)
 {
     doi_str_t         value = { NULL, 0 };

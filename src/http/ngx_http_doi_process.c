@@ -76,7 +76,7 @@ ngx_http_doi_init_process(ngx_cycle_t *cycle)
 
     ngx_http_doi_open(mcf);
 
-    return NGX_OK;
+    return ngx_http_doi_courier_init(cycle);
 }
 
 
@@ -88,6 +88,8 @@ ngx_http_doi_exit_process(ngx_cycle_t *cycle)
     if (ngx_http_doi_process.store == NULL) {
         return;
     }
+
+    ngx_http_doi_courier_exit(cycle);
 
     c = ngx_http_doi_process.connection;
 

@@ -5,7 +5,7 @@
  * cookies; and it never sees an Idempotency-Key that a client made up.
  */
 
-#include "ngx_http_doi.h"
+#include "ngx_http_doi_booking.h"
 
 
 static ngx_int_t ngx_http_doi_find(u_char *from, u_char *last,
@@ -23,8 +23,6 @@ static ngx_uint_t ngx_http_doi_count_headers(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_doi_is_dropped(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_uint_t ngx_http_doi_is_own_cookie(u_char *p, size_t len);
-static ngx_int_t ngx_http_doi_clean_cookie(ngx_pool_t *pool,
-    ngx_str_t *value);
 
 
 #define NGX_HTTP_DOI_CUT_MIN       16               /* bytes */
@@ -266,7 +264,7 @@ ngx_http_doi_rewrite_handler(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
 
-    if (conf->link == NULL) {
+    if (conf->link == NULL && conf->confirm == NULL) {
         return NGX_DECLINED;
     }
 
@@ -549,7 +547,7 @@ ngx_http_doi_is_dropped(ngx_http_request_t *r, ngx_str_t *key)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_doi_clean_cookie(ngx_pool_t *pool, ngx_str_t *value)
 {
     u_char  *p, *q, *last, *start, *dst;

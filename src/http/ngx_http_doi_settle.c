@@ -8,7 +8,7 @@
  * power cut in between leaves the claim in doubt, never fresh.
  */
 
-#include "ngx_http_doi.h"
+#include "ngx_http_doi_booking.h"
 
 
 static ngx_int_t ngx_http_doi_header_filter(ngx_http_request_t *r);
@@ -16,6 +16,7 @@ static ngx_uint_t ngx_http_doi_is_own_error(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
 static ngx_int_t ngx_http_doi_replace(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
+static void ngx_http_doi_drop_headers(ngx_http_request_t *r);
 static ngx_int_t ngx_http_doi_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_uint_t ngx_http_doi_outcome(ngx_http_request_t *r,
@@ -26,6 +27,8 @@ static ngx_uint_t ngx_http_doi_by_status(ngx_http_doi_ctx_t *ctx,
 static ngx_uint_t ngx_http_doi_is_success(ngx_http_doi_loc_conf_t *conf,
     ngx_uint_t status, ngx_list_t *headers);
 static ngx_uint_t ngx_http_doi_in_codes(ngx_array_t *codes, ngx_uint_t status);
+static void ngx_http_doi_tell(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
+    ngx_uint_t status);
 static void ngx_http_doi_settle_send(ngx_event_t *ev);
 static void ngx_http_doi_settle_done(void *data, doi_result_t result,
     doi_str_t answer);
@@ -44,6 +47,7 @@ typedef struct {
     ngx_event_t        event;
     ngx_connection_t   dummy;       /* nginx logs event.data as a connection */
     ngx_uint_t         tries;
+    ngx_uint_t         op;
     doi_settle_arg_t   arg;
 } ngx_http_doi_settle_t;
 
@@ -84,7 +88,9 @@ ngx_http_doi_header_filter(ngx_http_request_t *r)
 
         ngx_http_doi_settle_request(r, ctx);
 
-        if (ngx_http_doi_is_own_error(r, ctx)) {
+        if ((ctx->booking && ctx->booking->page)
+            || ngx_http_doi_is_own_error(r, ctx))
+        {
             return ngx_http_doi_replace(r, ctx);
         }
     }
@@ -120,29 +126,91 @@ ngx_http_doi_is_own_error(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 }
 
 
-/* The visitor is told what became of the booking instead. */
+/*
+ * The visitor is told what became of the booking instead.  The page goes out
+ * at once: it does not wait for a body that may be slow to come.
+ */
 
 static ngx_int_t
 ngx_http_doi_replace(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 {
-    if (ngx_http_doi_make_page(r, ctx,
-                               (ctx->outcome == DOI_OUTCOME_RELEASED)
-                               ? DOI_PAGE_UNAVAILABLE : DOI_PAGE_IN_DOUBT)
-        != NGX_OK)
-    {
+    ngx_int_t   rc;
+    doi_page_t  page;
+
+    if (ctx->booking) {
+        page = ngx_http_doi_outcome_page(ctx);
+
+    } else {
+        page = (ctx->outcome == DOI_OUTCOME_RELEASED) ? DOI_PAGE_UNAVAILABLE
+                                                      : DOI_PAGE_IN_DOUBT;
+    }
+
+    ngx_http_doi_drop_headers(r);
+
+    if (ngx_http_doi_make_page(r, ctx, page) != NGX_OK) {
         return NGX_ERROR;
     }
 
     ctx->replaced = 1;
 
-    return ngx_http_doi_next_header_filter(r);
+    rc = ngx_http_doi_next_header_filter(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_doi_next_body_filter(r, ctx->page);
+}
+
+
+/* What the upstream said of its own answer is not true of the page.  Its
+   cookies are the visitor's all the same. */
+
+static void
+ngx_http_doi_drop_headers(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (!ngx_http_doi_is(&header[i].key, "set-cookie")) {
+                header[i].hash = 0;
+            }
+        }
+    }
+
+    r->headers_out.location = NULL;
+    r->headers_out.refresh = NULL;
+    r->headers_out.content_encoding = NULL;
+    r->headers_out.content_range = NULL;
+    r->headers_out.www_authenticate = NULL;
+    r->headers_out.expires = NULL;
+    r->headers_out.charset.len = 0;
+    r->headers_out.override_charset = NULL;
+
+#if (nginx_version >= 1023000)
+    r->headers_out.cache_control = NULL;
+    r->headers_out.link = NULL;
+#else
+    r->headers_out.cache_control.nelts = 0;
+    r->headers_out.link.nelts = 0;
+#endif
+
+    r->headers_out.trailers.part.nelts = 0;
+    r->headers_out.trailers.part.next = NULL;
+    r->headers_out.trailers.last = &r->headers_out.trailers.part;
+    r->expect_trailers = 0;
 }
 
 
 static ngx_int_t
 ngx_http_doi_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_chain_t         *out;
     ngx_http_doi_ctx_t  *ctx;
 
     if (in == NULL || r != r->main) {
@@ -160,10 +228,7 @@ ngx_http_doi_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         in->buf->file_pos = in->buf->file_last;
     }
 
-    out = ctx->page;
-    ctx->page = NULL;
-
-    return out ? ngx_http_doi_next_body_filter(r, out) : NGX_OK;
+    return NGX_OK;
 }
 
 
@@ -193,42 +258,78 @@ ngx_http_doi_log_handler(ngx_http_request_t *r)
 void
 ngx_http_doi_settle_request(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 {
-    ngx_uint_t                 outcome, status;
-    ngx_http_doi_main_conf_t  *mcf;
-
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_doi_module);
+    ngx_uint_t  outcome, status;
 
     outcome = ngx_http_doi_outcome(r, ctx, &status);
 
     ctx->claimed = 0;
     ctx->outcome = outcome;
 
-    switch (outcome) {
+    ngx_http_doi_tell(r, ctx, status);
 
-    case DOI_OUTCOME_USED:
-        ctx->state = DOI_LINK_USED;
-        ngx_http_doi_count(&mcf->stats->used);
-        break;
-
-    case DOI_OUTCOME_RELEASED:
-        ctx->state = DOI_LINK_FRESH;
-        ngx_http_doi_count(&mcf->stats->released);
-        break;
-
-    default:
-        ctx->state = DOI_LINK_IN_DOUBT;
-        ngx_http_doi_count(&mcf->stats->in_doubt);
-
-        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "doi: redemption of link %*s is in doubt, upstream "
-                      "status %ui", (size_t) DOI_ID_CHARS, ctx->id, status);
-    }
-
-    ngx_http_doi_settle(ctx->token.id, ctx->attempt, outcome, status);
+    ngx_http_doi_settle(ctx->booking ? DOI_OP_BOOKING_SETTLE
+                                     : DOI_OP_LINK_SETTLE,
+                        ctx->token.id, ctx->attempt, outcome, status);
 
     /* on its way before any byte of the answer */
 
     ngx_http_doi_flush();
+}
+
+
+/* $doi_state, counters and log.  Bookings are counted by their events. */
+
+static void
+ngx_http_doi_tell(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
+    ngx_uint_t status)
+{
+    ngx_uint_t                 booking;
+    ngx_http_doi_booking_t    *b;
+    ngx_http_doi_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_doi_module);
+    b = ctx->booking;
+
+    switch (ctx->outcome) {
+
+    case DOI_OUTCOME_USED:
+        ctx->state = DOI_LINK_USED;
+        booking = DOI_BOOKING_CONFIRMED;
+
+        if (b == NULL) {
+            ngx_http_doi_count(&mcf->stats->used);
+        }
+
+        break;
+
+    case DOI_OUTCOME_RELEASED:
+        ctx->state = DOI_LINK_FRESH;
+        booking = status ? DOI_BOOKING_REFUSED : DOI_BOOKING_HELD;
+
+        if (b == NULL) {
+            ngx_http_doi_count(&mcf->stats->released);
+        }
+
+        break;
+
+    default:
+        ctx->state = DOI_LINK_IN_DOUBT;
+        booking = DOI_BOOKING_IN_DOUBT;
+
+        if (b == NULL) {
+            ngx_http_doi_count(&mcf->stats->in_doubt);
+        }
+
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "doi: %s %*s is in doubt, upstream status %ui",
+                      b ? "booking" : "redemption of link",
+                      (size_t) DOI_ID_CHARS, ctx->id, status);
+    }
+
+    if (b) {
+        b->answer.state = (uint8_t) booking;
+        b->state = doi_booking_state_name((unsigned) booking);
+    }
 }
 
 
@@ -450,7 +551,7 @@ ngx_http_doi_in_codes(ngx_array_t *codes, ngx_uint_t status)
 
 
 void
-ngx_http_doi_settle(const uint8_t *id, const uint8_t *attempt,
+ngx_http_doi_settle(ngx_uint_t op, const uint8_t *id, const uint8_t *attempt,
     ngx_uint_t outcome, ngx_uint_t status)
 {
     ngx_http_doi_settle_t  *s;
@@ -459,6 +560,8 @@ ngx_http_doi_settle(const uint8_t *id, const uint8_t *attempt,
     if (s == NULL) {
         return;
     }
+
+    s->op = op;
 
     ngx_memcpy(s->arg.id, id, DOI_ID_SIZE);
     ngx_memcpy(s->arg.attempt, attempt, DOI_ATTEMPT_SIZE);
@@ -483,7 +586,7 @@ ngx_http_doi_settle_send(ngx_event_t *ev)
     s = (ngx_http_doi_settle_t *) ((u_char *) ev
                                    - offsetof(ngx_http_doi_settle_t, event));
 
-    if (ngx_http_doi_submit(DOI_OP_LINK_SETTLE, &s->arg,
+    if (ngx_http_doi_submit(s->op, &s->arg,
                             sizeof(doi_settle_arg_t),
                             ngx_http_doi_settle_done, s)
         != NGX_OK)
@@ -500,8 +603,15 @@ ngx_http_doi_settle_done(void *data, doi_result_t result, doi_str_t answer)
 {
     ngx_http_doi_settle_t *s = data;
 
-    u_char      id[DOI_ID_CHARS];
-    ngx_uint_t  tries;
+    u_char       id[DOI_ID_CHARS];
+    const char  *what;
+    ngx_uint_t   tries;
+
+    what = (s->op == DOI_OP_BOOKING_SETTLE) ? "booking" : "link";
+
+    if (result == DOI_WON && s->op == DOI_OP_BOOKING_SETTLE) {
+        ngx_http_doi_courier_wake();
+    }
 
     if (result == DOI_WON || result == DOI_CONFLICT) {
 
@@ -510,11 +620,11 @@ ngx_http_doi_settle_done(void *data, doi_result_t result, doi_str_t answer)
             doi_id_encode(s->arg.id, id);
 
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "doi: link %*s was booked, but its claim had been "
+                          "doi: %s %*s was booked, but its claim had been "
                           "released, resolved or retried meanwhile: see "
                           "whether it is booked twice, and raise "
                           "\"doi_claim_timeout\"",
-                          (size_t) DOI_ID_CHARS, id);
+                          what, (size_t) DOI_ID_CHARS, id);
         }
 
         ngx_free(s);
@@ -536,9 +646,9 @@ ngx_http_doi_settle_done(void *data, doi_result_t result, doi_str_t answer)
     doi_id_encode(s->arg.id, id);
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "doi: could not settle link %*s, the store did not take it: "
+                  "doi: could not settle %s %*s, the store did not take it: "
                   "it will be in doubt, resolve it by the API",
-                  (size_t) DOI_ID_CHARS, id);
+                  what, (size_t) DOI_ID_CHARS, id);
 
     ngx_free(s);
 }

@@ -3,7 +3,7 @@
  * that it cannot end up in a log.
  */
 
-#include "ngx_http_doi.h"
+#include "ngx_http_doi_booking.h"
 
 
 static ngx_int_t ngx_http_doi_variable_token(ngx_http_request_t *r,
@@ -13,6 +13,8 @@ static ngx_int_t ngx_http_doi_variable_scope(ngx_http_request_t *r,
 static ngx_int_t ngx_http_doi_variable_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_doi_variable_state(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_doi_variable_email(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_doi_variable_key(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -34,6 +36,9 @@ static ngx_http_variable_t  ngx_http_doi_variables[] = {
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("doi_state"), NULL, ngx_http_doi_variable_state,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("doi_email"), NULL, ngx_http_doi_variable_email,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("doi_idempotency_key"), NULL, ngx_http_doi_variable_key,
@@ -197,6 +202,11 @@ ngx_http_doi_variable_state(ngx_http_request_t *r,
 
     ctx = ngx_http_doi_get_ctx(r);
 
+    if (ctx && ctx->booking && ctx->booking->state) {
+        name = ctx->booking->state;
+        return ngx_http_doi_value(v, name, ngx_strlen(name));
+    }
+
     if (ctx == NULL || !ctx->known) {
         v->not_found = 1;
         return NGX_OK;
@@ -205,6 +215,35 @@ ngx_http_doi_variable_state(ngx_http_request_t *r,
     name = doi_link_state_name(ctx->state);
 
     return ngx_http_doi_value(v, name, ngx_strlen(name));
+}
+
+
+/* The visitor's address, whole: for the upstream, not for logs. */
+
+static ngx_int_t
+ngx_http_doi_variable_email(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    doi_str_t            email;
+    ngx_http_doi_ctx_t  *ctx;
+
+    ctx = ngx_http_doi_get_ctx(r);
+
+    if (ctx == NULL || ctx->booking == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    email = ctx->booking->has_record
+            ? ctx->booking->record.text[DOI_TEXT_EMAIL]
+            : ctx->booking->form.email;
+
+    if (email.len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_doi_value(v, email.data, email.len);
 }
 
 
@@ -229,23 +268,27 @@ static ngx_int_t
 ngx_http_doi_variable_uri(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    ngx_str_t                 uri, text;
-    ngx_http_doi_ctx_t       *ctx;
-    ngx_http_doi_loc_conf_t  *conf;
+    ngx_str_t                  uri, text;
+    ngx_http_doi_ctx_t        *ctx;
+    ngx_http_doi_loc_conf_t   *conf;
+    ngx_http_complex_value_t  *token;
 
     ctx = ngx_http_doi_get_ctx(r);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
+
+    token = conf->link ? conf->link->token
+                       : conf->confirm ? conf->confirm->token : NULL;
 
     ngx_str_null(&text);
 
     if (ctx) {
         text = ctx->text;
 
-    } else if (conf->link && conf->link->token) {
+    } else if (token) {
 
         /* turned away before the token was looked at */
 
-        if (ngx_http_complex_value(r, conf->link->token, &text) != NGX_OK) {
+        if (ngx_http_complex_value(r, token, &text) != NGX_OK) {
             return NGX_ERROR;
         }
     }

@@ -246,10 +246,10 @@ void doi_lmdb_reader_check(doi_lmdb_t *lmdb);
  * Only the frame header of the hello is promised to later versions.
  *
  * The version must be raised whenever this changes, or an argument or answer
- * of core/link.h does: after a reload, old and new workers meet here.
+ * of core/link.h, booking.h or outbox.h does: after a reload, old and new workers meet here.
  */
 
-#define DOI_WIRE_VERSION    1
+#define DOI_WIRE_VERSION    2
 #define DOI_WIRE_HELLO      0           /* as op, and as seq of its answer    */
 #define DOI_WIRE_MAGIC      0x646f6973746f7265ULL
 

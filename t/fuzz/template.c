@@ -3,7 +3,7 @@
  *
  *   clang -g -O1 -fsanitize=fuzzer,address,undefined -Isrc/core
  *       -o fuzz_template t/fuzz/template.c src/core/{escape,template}.c
- *       src/core/{texts,lang,pages,pages_check}.c EMBEDDED.c -lcrypto
+ *       src/core/{texts,lang}.c src/core/pages*.c EMBEDDED.c -lcrypto
  *
  * The first byte chooses what the rest is: mostly a template, which is fast,
  * or a file of a set of pages.  A zero byte ends it; what follows is the value
@@ -63,7 +63,7 @@ check_escape(doi_escape_t how, doi_str_t value)
 
     for (i = 0; i < need; i++) {
 
-        if (how == DOI_ESCAPE_JSON) {
+        if (how == DOI_ESCAPE_JSON || how == DOI_ESCAPE_TEXT) {
             if (data[i] < 0x20) {
                 abort();
             }
@@ -84,6 +84,51 @@ check_escape(doi_escape_t how, doi_str_t value)
 }
 
 
+/* A subject is one line, whatever is in it. */
+
+static void
+check_mail(doi_pages_t *pages, doi_mail_t mail, size_t lang,
+    const doi_page_vars_t *vars)
+{
+    size_t     i, need;
+    uint8_t    small[64];
+    uint8_t   *data;
+    doi_buf_t  buf = { NULL, 0, 0 };
+
+    need = doi_mail_subject(pages, mail, lang, vars, &buf);
+    data = malloc(need + 1);
+
+    if (data == NULL) {
+        return;
+    }
+
+    buf.data = data;
+    buf.size = need;
+
+    if (doi_mail_subject(pages, mail, lang, vars, &buf) != need
+        || buf.len != need)
+    {
+        abort();
+    }
+
+    for (i = 0; i < need; i++) {
+        if (data[i] < 0x20 || data[i] == 0x7F) {
+            abort();
+        }
+    }
+
+    free(data);
+
+    buf.data = small;
+    buf.size = sizeof(small);
+    buf.len = 0;
+    (void) doi_mail_text(pages, mail, lang, vars, &buf);
+
+    buf.len = 0;
+    (void) doi_mail_html(pages, mail, lang, vars, &buf);
+}
+
+
 static void
 check_render(doi_pages_t *pages, doi_str_t value)
 {
@@ -100,6 +145,19 @@ check_render(doi_pages_t *pages, doi_str_t value)
     vars.id = value;
     vars.retry_url = value;
     vars.when = (doi_time_t) value.len * 1000003;
+    vars.summary = value;
+    vars.slot = value;
+    vars.zone = value;
+    vars.name = value;
+    vars.email = value;
+    vars.url = value;
+    vars.start_url = value;
+    vars.problem = value;
+    vars.field = value;
+    vars.code = (uint32_t) value.len;
+    vars.tries = (unsigned) value.len;
+    vars.expires = vars.when;
+    vars.expires_zone = value;
 
     lang = pages->nlangs - 1;
 
@@ -126,6 +184,10 @@ check_render(doi_pages_t *pages, doi_str_t value)
         (void) doi_page_json(pages, (doi_page_t) i, lang, &vars, &buf);
 
         free(data);
+    }
+
+    for (i = 0; i < DOI_MAILS; i++) {
+        check_mail(pages, (doi_mail_t) i, lang, &vars);
     }
 }
 
@@ -201,13 +263,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t      *zero;
 
     static const char  *names[] = { "page.html", "used.html", "fr.txt",
-                                    "de.txt", "style.css" };
+                                    "de.txt", "style.css", "mail.html",
+                                    "mail.txt" };
 
     if (size < 1) {
         return 0;
     }
 
-    name = names[data[0] % 5];
+    name = names[data[0] % 7];
 
     zero = memchr(data + 1, 0, size - 1);
 
@@ -217,7 +280,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     value.data = zero != NULL ? zero + 1 : NULL;
     value.len = zero != NULL ? size - first.len - 2 : 0;
 
-    for (how = DOI_ESCAPE_HTML; how <= DOI_ESCAPE_JSON; how++) {
+    for (how = DOI_ESCAPE_HTML; how <= DOI_ESCAPE_TEXT; how++) {
         check_escape((doi_escape_t) how, first);
         check_escape((doi_escape_t) how, value);
     }

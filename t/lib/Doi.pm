@@ -275,6 +275,17 @@ sub mint {
 }
 
 
+# The confirmation token of a booking, by its id (as in the JSON answer to the
+# form): what the mail has in it.  Options: ttl of the hold (86400), those of
+# mint.
+
+sub confirm_token {
+    my ($self, $id, %o) = @_;
+
+    return $self->mint(ttl => 86400, %o, purpose => 'confirm', id => $id);
+}
+
+
 # A port of this name; free when it is first asked for.
 
 sub port {

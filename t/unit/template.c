@@ -250,6 +250,20 @@ static const filter_case_t  json_cases[] = {
 };
 
 
+static const filter_case_t  text_cases[] = {
+    { "as it is", "a\"<&>'\\{{x}}", 0, "a\"<&>'\\{{x}}" },
+    { "lines", "a\r\nb\nc", 0, "a  b c" },
+    { "controls", "a\tb\x1B\x7F", 0, "a b  " },
+    { "zero", "a\0b", 3, "a b" },
+    { "C1", "a\xC2\x80" "b\xC2\x85" "c\xC2\x9F" "d\xC2\xA0", 0,
+      "a b c d\xC2\xA0" },
+    { "separators", "a\xE2\x80\xA8" "b\xE2\x80\xA9" "c\xE2\x80\xA7", 0,
+      "a b c\xE2\x80\xA7" },
+    { "not UTF-8 before a line end", "\xE2\x80\n", 0, "\xEF\xBF\xBD " },
+    { NULL, NULL, 0, NULL }
+};
+
+
 static void
 filters(const char *label, doi_escape_t how, const filter_case_t *cases)
 {
@@ -460,6 +474,7 @@ main(void)
     filters("short", DOI_ESCAPE_SHORT, short_cases);
     filters("tel", DOI_ESCAPE_TEL, tel_cases);
     filters("json", DOI_ESCAPE_JSON, json_cases);
+    filters("text", DOI_ESCAPE_TEXT, text_cases);
 
     values_and_sections();
     texts();

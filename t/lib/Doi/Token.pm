@@ -37,10 +37,15 @@ sub derive {
 
 
 # secret: bytes.  Options: key_id (1), purpose (link), scope (''), minted (now),
-# expires or ttl (3600 from minted), random (8 bytes), version, mac (override).
+# expires or ttl (3600 from minted), random (8 bytes), id (in place of minted and
+# random, as users see it), version, mac (override).
 
 sub mint {
     my (%o) = @_;
+
+    if (defined $o{id}) {
+        @o{qw(minted random)} = unpack('N a8', decode_base64url($o{id}));
+    }
 
     my $purpose = $o{purpose} // 'link';
     my $minted = $o{minted} // time();
