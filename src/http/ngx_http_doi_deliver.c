@@ -305,7 +305,7 @@ ngx_http_doi_deliver_failed(ngx_http_doi_delivery_t *d, ngx_uint_t permanent,
     wait = doi_backoff(d->row.attempts + 1, spread);
     wait = ngx_max(wait, ngx_min(retry_after, NGX_HTTP_DOI_WAIT_MAX));
 
-    ngx_http_doi_deliver_log(d, NGX_LOG_INFO, "to be tried again", text);
+    ngx_http_doi_deliver_log(d, NGX_LOG_WARN, "to be tried again", text);
     ngx_http_doi_deliver_update(d, DOI_OUTBOX_DEFER, now + wait, text);
 }
 

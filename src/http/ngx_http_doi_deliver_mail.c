@@ -5,6 +5,9 @@
 #include "ngx_http_doi_courier.h"
 
 
+#define NGX_HTTP_DOI_SLOT_FIT   64      /* bytes */
+
+
 typedef enum {
     NGX_HTTP_DOI_WHILE_HELD = 0,    /* no longer true later on               */
     NGX_HTTP_DOI_WHILE_CONFIRMED,
@@ -47,6 +50,7 @@ static ngx_int_t ngx_http_doi_mail_outdated(ngx_http_doi_delivery_t *d,
 static const doi_pages_t *ngx_http_doi_mail_pages(ngx_http_doi_delivery_t *d);
 static ngx_int_t ngx_http_doi_mail_vars(ngx_http_doi_delivery_t *d,
     const ngx_http_doi_mail_kind_t *kind, doi_page_vars_t *vars);
+static ngx_uint_t ngx_http_doi_mail_slot_fit(const doi_booking_t *booking);
 static ngx_int_t ngx_http_doi_mail_link(ngx_http_doi_delivery_t *d,
     doi_str_t *url);
 static void ngx_http_doi_mail_expires(const doi_booking_t *booking,
@@ -234,6 +238,11 @@ ngx_http_doi_mail_vars(ngx_http_doi_delivery_t *d,
     vars->code = DOI_CODE_NONE;
 
     if (kind->valid == NGX_HTTP_DOI_WHILE_HELD) {
+
+        if (!ngx_http_doi_mail_slot_fit(booking)) {
+            ngx_memzero(&vars->slot, sizeof(doi_str_t));
+        }
+
         vars->code = booking->code;
         ngx_http_doi_mail_expires(booking, vars);
     }
@@ -251,6 +260,40 @@ ngx_http_doi_mail_vars(ngx_http_doi_delivery_t *d,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Nobody has confirmed yet that this address is that of whoever filled in the
+ * form: a stranger's words must not get into somebody's mailbox by it.  What
+ * begins with a date has nothing else in it.
+ */
+
+static ngx_uint_t
+ngx_http_doi_mail_slot_fit(const doi_booking_t *booking)
+{
+    u_char            c;
+    size_t            i;
+    const doi_str_t  *slot;
+
+    slot = &booking->text[DOI_TEXT_SLOT];
+
+    if (booking->start) {
+        return 1;
+    }
+
+    for (i = 0; i < slot->len; i++) {
+
+        c = slot->data[i];
+
+        if ((c < '0' || c > '9') && (c < 'a' || c > 'z')
+            && (c < 'A' || c > 'Z') && ngx_strchr(" -_:+,", c) == NULL)
+        {
+            return 0;
+        }
+    }
+
+    return slot->len <= NGX_HTTP_DOI_SLOT_FIT;
 }
 
 
@@ -414,7 +457,13 @@ ngx_http_doi_mail_message(ngx_http_doi_delivery_t *d,
     message->from_name.len = mail->from_name.len;
 
     message->to = text[kind->owner ? DOI_TEXT_OWNER_EMAIL : DOI_TEXT_EMAIL];
-    message->to_name = text[kind->owner ? DOI_TEXT_OWNER_NAME : DOI_TEXT_NAME];
+    if (kind->owner) {
+        message->to_name = text[DOI_TEXT_OWNER_NAME];
+
+    } else if (kind->valid != NGX_HTTP_DOI_WHILE_HELD) {
+        message->to_name = text[DOI_TEXT_NAME];
+    }
+
     message->reply_to = text[kind->owner ? DOI_TEXT_EMAIL
                                          : DOI_TEXT_OWNER_EMAIL];
     message->reply_name = text[kind->owner ? DOI_TEXT_NAME
