@@ -50,7 +50,7 @@ is($mail->{head}{'x-envelope-to'}, 'ada@example.org', 'to the visitor');
 is($mail->{head}{'x-envelope-from'}, 'bookings@example.org', 'from us');
 like($mail->{head}{from}, qr/<bookings\@example\.org>$/, 'From');
 like($mail->{head}{from}, qr/^=\?utf-8\?/i, 'with its name encoded');
-is($mail->{head}{to}, 'ada\@example.org', 'To, without the name that was typed');
+is($mail->{head}{to}, 'ada@example.org', 'To, without the name that was typed');
 like($mail->{head}{'reply-to'}, qr/olga\@example\.com/, 'Reply-To: the owner');
 like($mail->{head}{'auto-submitted'}, qr/auto-generated/, 'Auto-Submitted');
 
