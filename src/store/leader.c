@@ -602,8 +602,8 @@ leader_begin(doi_leader_t *l)
 static void
 leader_lead(doi_leader_t *l)
 {
-    int                 i, n, timeout;
-    uint64_t            ns, count;
+    int                 i, n, timeout, ms;
+    uint64_t            ns, count, flush;
     doi_conn_t         *c;
     struct epoll_event  events[LEADER_EVENTS];
 
@@ -628,6 +628,13 @@ leader_lead(doi_leader_t *l)
             } else if (l->next_tick > ns) {
                 timeout = (int) ((l->next_tick - ns) / 1000000) + 1;
             }
+        }
+
+        flush = doi_lmdb_flush_at(l->lmdb);
+
+        if (flush != 0) {
+            ms = flush > ns ? (int) ((flush - ns) / 1000000) + 1 : 0;
+            timeout = ms < timeout ? ms : timeout;
         }
 
         n = epoll_wait(l->epoll, events, LEADER_EVENTS, timeout);
@@ -683,6 +690,12 @@ leader_lead(doi_leader_t *l)
         }
 
         leader_reap(l);
+
+        flush = doi_lmdb_flush_at(l->lmdb);
+
+        if (flush != 0 && doi_store_ns() >= flush) {
+            doi_lmdb_flush(l->lmdb, l->clock.mark);
+        }
     }
 
     /* Time that an idle store has not kept yet. */
@@ -705,6 +718,10 @@ static void
 leader_resign(doi_leader_t *l)
 {
     doi_conn_t  *c;
+
+    /* Before anybody else can lead. */
+
+    doi_lmdb_end(l->lmdb, l->clock.mark);
 
     if (l->listen != -1) {
         (void) unlinkat(doi_lmdb_dir(l->lmdb), DOI_SOCKET_NAME, 0);

@@ -8,6 +8,7 @@
  *
  *   META "schema"   4 bytes BE, DOI_SCHEMA
  *   META "clock"    4 bytes BE, the clock's high-water mark
+ *   META "log"      where this state stands in the log: doi_log_pos_t
  *
  * Two threads use the environment: the caller's reads snapshots, the service
  * thread writes.  LMDB lets both go on at once, but for the moment when the
@@ -20,12 +21,15 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lmdb_internal.h"
 
 
 #define DOI_LOG_EVERY       10000000000ULL      /* ns, per error              */
+#define LMDB_TRIES          400         /* snapshots until one is the last    */
 
 
 static int lmdb_scan(void *data, doi_str_t from, doi_scan_pt row,
@@ -59,7 +63,13 @@ doi_lmdb_check_files(doi_lmdb_t *lmdb)
     struct stat    st;
     doi_file_id_t  id;
 
-    static const char *const  files[] = { "data.mdb", "lock.mdb" };
+    static const char *const  files[] = { "data.mdb", "lock.mdb",
+                                          DOI_LOG_NAME };
+    static const char *const  why[] = {
+        "data.mdb was replaced or removed while it was open",
+        "lock.mdb was replaced or removed while it was open",
+        DOI_LOG_NAME " was replaced or removed while it was open"
+    };
 
     if (doi_lmdb_stopped(lmdb)) {
         return DOI_ERROR;
@@ -68,11 +78,11 @@ doi_lmdb_check_files(doi_lmdb_t *lmdb)
     /* By path and not by the directory's descriptor: the directory may have
        been replaced as a whole. */
 
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < (lmdb->log.fd != -1 ? 3 : 2); i++) {
         (void) snprintf(name, sizeof(name), "%s/%s", lmdb->store->conf.path,
                         files[i]);
 
-        id = i == 0 ? lmdb->data_id : lmdb->lock_id;
+        id = i == 0 ? lmdb->data_id : i == 1 ? lmdb->lock_id : lmdb->log.id;
 
         if (stat(name, &st) == -1) {
 
@@ -86,11 +96,7 @@ doi_lmdb_check_files(doi_lmdb_t *lmdb)
             continue;
         }
 
-        doi_lmdb_stop(lmdb,
-                      i == 0 ? "data.mdb was replaced or removed while it was "
-                               "open"
-                             : "lock.mdb was replaced or removed while it was "
-                               "open",
+        doi_lmdb_stop(lmdb, why[i],
                       "; put the right files in place while nginx is stopped, "
                       "or stop nginx and start it to go on with what is "
                       "there now");
@@ -206,11 +212,16 @@ doi_lmdb_is_fatal(int rc)
 int
 doi_lmdb_get(void *data, doi_str_t key, doi_str_t *value)
 {
-    int                 rc;
+    int                 rc, del;
     MDB_val             k, v;
     doi_lmdb_cursor_t  *c;
 
     c = data;
+
+    if (c->over != NULL && doi_over_get(c->over, key, value, &del) == DOI_OK) {
+        return del ? DOI_NOT_FOUND : DOI_OK;
+    }
+
     k.mv_data = (void *) key.data;
     k.mv_size = key.len;
 
@@ -232,19 +243,82 @@ doi_lmdb_get(void *data, doi_str_t key, doi_str_t *value)
 }
 
 
+/* Without the byte of the table. */
+
+static int
+lmdb_scan_row(doi_scan_pt row, void *row_data, doi_str_t key, doi_str_t value)
+{
+    key.data++;
+    key.len--;
+
+    return row(row_data, key, value);
+}
+
+
+/* Rows of the log that stand before key (NULL: all), and whether at it. */
+
+static int
+lmdb_scan_over(doi_over_item_t **items, size_t *n, const doi_str_t *key,
+    int *same, doi_scan_pt row, void *row_data)
+{
+    int               rc;
+    size_t            len;
+    doi_over_item_t  *i;
+
+    *same = 0;
+
+    for ( /* void */ ; *n != 0; (*items)++, (*n)--) {
+        i = *items;
+
+        if (key != NULL) {
+            len = key->len < i->key.len ? key->len : i->key.len;
+            rc = memcmp(i->key.data, key->data, len);
+
+            if (rc > 0 || (rc == 0 && i->key.len > key->len)) {
+                break;
+            }
+
+            *same = rc == 0 && i->key.len == key->len;
+        }
+
+        if (!i->del) {
+            rc = lmdb_scan_row(row, row_data, i->key, i->value);
+            if (rc != DOI_OK) {
+                return rc;
+            }
+        }
+    }
+
+    return DOI_OK;
+}
+
+
 static int
 lmdb_scan(void *data, doi_str_t from, doi_scan_pt row, void *row_data)
 {
-    int                 rc, res;
+    int                 rc, res, same;
+    size_t              n;
     MDB_val             k, v;
     doi_str_t           key, value;
     MDB_cursor         *cursor;
+    doi_over_item_t    *items, *item;
     doi_lmdb_cursor_t  *c;
 
     c = data;
+    n = 0;
+    items = NULL;
+
+    if (c->over != NULL && c->over->nrows != 0) {
+        items = doi_over_sorted(c->over, from, &n);
+        if (items == NULL) {
+            c->error = ENOMEM;
+            return DOI_ERROR;
+        }
+    }
 
     rc = mdb_cursor_open(c->txn, c->dbi, &cursor);
     if (rc != 0) {
+        free(items);
         c->error = rc;
         return DOI_ERROR;
     }
@@ -252,6 +326,7 @@ lmdb_scan(void *data, doi_str_t from, doi_scan_pt row, void *row_data)
     k.mv_data = (void *) from.data;
     k.mv_size = from.len;
 
+    item = items;
     res = DOI_OK;
 
     for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
@@ -265,18 +340,26 @@ lmdb_scan(void *data, doi_str_t from, doi_scan_pt row, void *row_data)
             break;
         }
 
-        key.data++;
-        key.len--;
-        value.data = v.mv_data;
-        value.len = v.mv_size;
+        res = lmdb_scan_over(&item, &n, &key, &same, row, row_data);
 
-        res = row(row_data, key, value);
+        if (res == DOI_OK && !same) {
+            value.data = v.mv_data;
+            value.len = v.mv_size;
+
+            res = lmdb_scan_row(row, row_data, key, value);
+        }
+
         if (res != DOI_OK) {
             break;
         }
     }
 
+    if (res == DOI_OK && (rc == 0 || rc == MDB_NOTFOUND)) {
+        res = lmdb_scan_over(&item, &n, NULL, &same, row, row_data);
+    }
+
     mdb_cursor_close(cursor);
+    free(items);
 
     if (rc != 0 && rc != MDB_NOTFOUND) {
         c->error = rc;
@@ -295,43 +378,66 @@ read_u32(const uint8_t *p)
 }
 
 
-/* The schema version, 0 if there is none yet, and the mark. */
+static int
+lmdb_read_row(doi_lmdb_cursor_t *c, const char *name, doi_str_t *value)
+{
+    size_t     len;
+    uint8_t    row[16];
+    doi_str_t  key;
+
+    len = strlen(name);
+    row[0] = DOI_TABLE_META;
+    memcpy(row + 1, name, len);
+
+    key.data = row;
+    key.len = 1 + len;
+
+    return doi_lmdb_get(c, key, value);
+}
+
 
 int
-doi_lmdb_read_meta(doi_lmdb_t *lmdb, MDB_txn *txn, uint32_t *schema,
-    doi_time_t *mark)
+doi_lmdb_read_meta(doi_lmdb_t *lmdb, MDB_txn *txn, doi_lmdb_meta_t *meta,
+    int schema)
 {
     int                rc;
     doi_str_t          value;
     doi_lmdb_cursor_t  c;
 
-    static const uint8_t    schema_key[] = "\0schema";
-    static const uint8_t    clock_key[] = "\0clock";
-    static const doi_str_t  schema_row = { schema_key, 7 };
-    static const doi_str_t  clock_row = { clock_key, 6 };
-
     c.txn = txn;
     c.dbi = lmdb->w.dbi;
     c.error = 0;
+    c.over = NULL;
 
-    *schema = 0;
+    memset(meta, 0, sizeof(doi_lmdb_meta_t));
 
-    rc = doi_lmdb_get(&c, schema_row, &value);
+    if (schema) {
+        rc = lmdb_read_row(&c, "schema", &value);
+        if (rc == DOI_ERROR) {
+            return c.error;
+        }
+
+        if (rc == DOI_OK) {
+            meta->schema = value.len == 4 ? read_u32(value.data) : UINT32_MAX;
+        }
+    }
+
+    rc = lmdb_read_row(&c, "clock", &value);
     if (rc == DOI_ERROR) {
         return c.error;
     }
 
-    if (rc == DOI_OK) {
-        *schema = value.len == 4 ? read_u32(value.data) : UINT32_MAX;
+    if (rc == DOI_OK && value.len == 4) {
+        meta->mark = read_u32(value.data);
     }
 
-    rc = doi_lmdb_get(&c, clock_row, &value);
+    rc = lmdb_read_row(&c, "log", &value);
     if (rc == DOI_ERROR) {
         return c.error;
     }
 
-    if (rc == DOI_OK && value.len == 4 && read_u32(value.data) > *mark) {
-        *mark = read_u32(value.data);
+    if (rc == DOI_OK && value.len == DOI_LOG_POS_SIZE) {
+        doi_log_pos_decode(value.data, &meta->log);
     }
 
     return 0;
@@ -410,12 +516,87 @@ lmdb_begin_read(doi_lmdb_t *lmdb)
 }
 
 
+static void
+lmdb_end_read(doi_lmdb_t *lmdb)
+{
+    mdb_txn_reset(lmdb->r.txn);
+    (void) pthread_rwlock_unlock(&lmdb->map_lock);
+}
+
+
+/*
+ * A snapshot and what the log has on top of it.  If LMDB has committed since
+ * the snapshot was taken, and the log does not show that it is the same as
+ * before, both are taken again.  LMDB writes the meta page, which takes as long
+ * as a sync, before it gives the snapshot out.
+ */
+
+static int
+lmdb_begin_whole(doi_lmdb_t *lmdb, doi_time_t *mark)
+{
+    int              rc, over;
+    unsigned         tries;
+    MDB_envinfo      info;
+    struct timespec  pause = { 0, 50000 };
+    doi_lmdb_meta_t  meta;
+
+    for (tries = 0; tries < LMDB_TRIES; tries++) {
+
+        rc = lmdb_begin_read(lmdb);
+        if (rc != 0) {
+            return rc;
+        }
+
+        rc = doi_lmdb_read_meta(lmdb, lmdb->r.txn, &meta, 0);
+
+        over = DOI_ERROR;
+
+        if (rc == 0) {
+            over = doi_over_update(&lmdb->over, lmdb->dir, &meta.log,
+                                   lmdb->fresh);
+            rc = over == DOI_ERROR ? EIO : 0;
+        }
+
+        if (rc != 0) {
+            lmdb_end_read(lmdb);
+            return rc;
+        }
+
+        if (over != DOI_OK) {
+            (void) mdb_env_info(lmdb->env, &info);
+        }
+
+        if (over == DOI_OK || info.me_last_txnid == mdb_txn_id(lmdb->r.txn)) {
+
+            if (meta.mark > *mark) {
+                *mark = meta.mark;
+            }
+
+            if (lmdb->over.mark > *mark) {
+                *mark = lmdb->over.mark;
+            }
+
+            lmdb->r.over = lmdb->over.nrows != 0 ? &lmdb->over : NULL;
+
+            return 0;
+        }
+
+        lmdb_end_read(lmdb);
+
+        if (tries != 0) {
+            (void) nanosleep(&pause, NULL);
+        }
+    }
+
+    return EAGAIN;
+}
+
+
 doi_result_t
 doi_lmdb_read(doi_lmdb_t *lmdb, doi_txn_pt fn, doi_str_t arg, doi_buf_t *out,
     doi_time_t wall, doi_time_t *mark)
 {
     int           rc;
-    uint32_t      schema;
     doi_result_t  result;
 
     out->len = 0;
@@ -424,22 +605,16 @@ doi_lmdb_read(doi_lmdb_t *lmdb, doi_txn_pt fn, doi_str_t arg, doi_buf_t *out,
         return DOI_RETRY;
     }
 
-    rc = lmdb_begin_read(lmdb);
+    rc = lmdb_begin_whole(lmdb, mark);
 
     if (rc == 0) {
         lmdb->r.error = 0;
-        result = DOI_RETRY;
 
-        rc = doi_lmdb_read_meta(lmdb, lmdb->r.txn, &schema, mark);
+        result = doi_bview_run(&lmdb->rview, fn, wall > *mark ? wall : *mark,
+                               arg, out);
+        rc = lmdb->r.error;
 
-        if (rc == 0) {
-            result = doi_bview_run(&lmdb->rview, fn,
-                                   wall > *mark ? wall : *mark, arg, out);
-            rc = lmdb->r.error;
-        }
-
-        mdb_txn_reset(lmdb->r.txn);
-        (void) pthread_rwlock_unlock(&lmdb->map_lock);
+        lmdb_end_read(lmdb);
 
         if (rc == 0) {
             return result;

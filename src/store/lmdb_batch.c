@@ -1,5 +1,5 @@
 /*
- * Write transactions: what the leader does.
+ * Batches: what the leader does.
  *
  * A batch is many transaction functions inside one LMDB transaction.  Each
  * runs over a buffered view whose writes are applied only if it won, so one
@@ -10,22 +10,12 @@
  * larger one (the settle of a claim) may go half way into the reserve; what
  * only shrinks and deletes may have all of it, since LMDB needs free pages
  * even to delete.
- *
- * When a commit fails (mdb.c 0.9.24, mdb_txn_commit): data pages are written
- * and synced first, the meta page that makes them count last, through a
- * descriptor with O_DSYNC.  ENOSPC or EIO up to the sync: the transaction is
- * aborted, the old meta page stands, nothing was applied, LMDB goes on: the
- * batch is answered DOI_RETRY.  An error while the meta page is written: LMDB
- * puts the old one back into the page cache, but what is on the disk nobody
- * knows, and the environment refuses everything from then on (MDB_PANIC): the
- * batch is answered DOI_UNKNOWN, this process stops, another one leads.
  */
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,39 +23,6 @@
 
 
 #define DOI_ANSWERS_MAX     4194304U
-
-
-static const doi_str_t  lmdb_schema = doi_str("schema");
-static const doi_str_t  lmdb_clock = doi_str("clock");
-
-
-static void
-write_u32(uint8_t *p, uint32_t n)
-{
-    p[0] = (uint8_t) (n >> 24);
-    p[1] = (uint8_t) (n >> 16);
-    p[2] = (uint8_t) (n >> 8);
-    p[3] = (uint8_t) n;
-}
-
-
-static int
-lmdb_put_u32(doi_lmdb_t *lmdb, doi_str_t name, uint32_t n)
-{
-    uint8_t  row[16], bytes[4];
-    MDB_val  key, data;
-
-    row[0] = DOI_TABLE_META;
-    memcpy(row + 1, name.data, name.len);
-    write_u32(bytes, n);
-
-    key.mv_data = row;
-    key.mv_size = 1 + name.len;
-    data.mv_data = bytes;
-    data.mv_size = 4;
-
-    return mdb_put(lmdb->w.txn, lmdb->w.dbi, &key, &data, 0);
-}
 
 
 /* Errors that come from the size of a transaction, not from the disk. */
@@ -77,216 +34,10 @@ lmdb_is_full(int rc)
 }
 
 
-/* Opens w.txn and takes map_lock; lmdb_end gives that back. */
-
-static int
-lmdb_begin(doi_lmdb_t *lmdb)
-{
-    int       rc;
-    unsigned  tries;
-
-    lmdb->dirty = 0;
-    lmdb->w.error = 0;
-
-    for (tries = 0; /* void */ ; tries++) {
-
-        (void) pthread_rwlock_rdlock(&lmdb->map_lock);
-
-        rc = mdb_txn_begin(lmdb->env, NULL, 0, &lmdb->w.txn);
-        if (rc == 0) {
-            return 0;
-        }
-
-        lmdb->w.txn = NULL;
-        (void) pthread_rwlock_unlock(&lmdb->map_lock);
-
-        if (rc != MDB_MAP_RESIZED || tries != 0) {
-            return rc;
-        }
-
-        rc = doi_lmdb_adopt_size(lmdb, 1);
-        if (rc != 0) {
-            return rc;
-        }
-    }
-}
-
-
-static void
-lmdb_abort(doi_lmdb_t *lmdb)
-{
-    mdb_txn_abort(lmdb->w.txn);
-    lmdb->w.txn = NULL;
-
-    (void) pthread_rwlock_unlock(&lmdb->map_lock);
-}
-
-
-static void
-lmdb_count_commit(doi_lmdb_t *lmdb, uint64_t ns)
-{
-    size_t              i;
-    uint64_t            us;
-    doi_store_stats_t  *stats;
-
-    us = ns / 1000;
-    stats = lmdb->store->conf.stats;
-
-    for (i = 0; i < DOI_STORE_BUCKETS - 1; i++) {
-        if (us <= doi_store_bucket_us[i]) {
-            break;
-        }
-    }
-
-    atomic_fetch_add(&stats->commit_bucket[i], 1);
-    atomic_fetch_add(&stats->commit_us, us);
-    atomic_fetch_add(&stats->commits, 1);
-}
-
-
-/* A transaction that has written nothing costs no sync. */
-
-static int
-lmdb_commit(doi_lmdb_t *lmdb, doi_time_t mark)
-{
-    int       rc;
-    uint64_t  start;
-
-    if (lmdb->dirty && mark > lmdb->mark) {
-        rc = lmdb_put_u32(lmdb, lmdb_clock, mark);
-        if (rc != 0) {
-            lmdb_abort(lmdb);
-            return rc;
-        }
-    }
-
-    if (lmdb->store->hooks.at != NULL) {
-        lmdb->store->hooks.at(DOI_AT_RUN);
-    }
-
-    start = doi_store_ns();
-
-    rc = mdb_txn_commit(lmdb->w.txn);
-    lmdb->w.txn = NULL;
-
-    (void) pthread_rwlock_unlock(&lmdb->map_lock);
-
-    if (rc != 0) {
-        atomic_fetch_add(&lmdb->store->conf.stats->commit_errors, 1);
-        return rc;
-    }
-
-    if (lmdb->dirty) {
-        lmdb_count_commit(lmdb, doi_store_ns() - start);
-
-        if (mark > lmdb->mark) {
-            lmdb->mark = mark;
-        }
-    }
-
-    return 0;
-}
-
-
-/*
- * After an error: has LMDB given up on this environment?  Asked with a write
- * transaction, which needs no free slot for a reader to be refused.
- */
-
-static int
-lmdb_panicked(doi_lmdb_t *lmdb)
-{
-    int       rc;
-    MDB_txn  *txn;
-
-    (void) pthread_rwlock_rdlock(&lmdb->map_lock);
-
-    rc = mdb_txn_begin(lmdb->env, NULL, 0, &txn);
-    if (rc == 0) {
-        mdb_txn_abort(txn);
-    }
-
-    (void) pthread_rwlock_unlock(&lmdb->map_lock);
-
-    return rc == MDB_PANIC;
-}
-
-
-/*
- * What to tell operations of a transaction that failed with rc.  UNKNOWN only
- * where it may be on the disk nevertheless.
- */
-
-static doi_result_t
-lmdb_failed(doi_lmdb_t *lmdb, const char *what, int rc)
-{
-    if (doi_lmdb_is_fatal(rc)) {
-        doi_lmdb_stop(lmdb, mdb_strerror(rc), doi_lmdb_mend(rc));
-        return DOI_RETRY;
-    }
-
-    doi_lmdb_log_error(lmdb, what, rc);
-
-    if (lmdb_panicked(lmdb)) {
-        doi_lmdb_stop(lmdb, "the last page of a commit could not be written",
-                  "; check the disk, then reload nginx");
-        return DOI_UNKNOWN;
-    }
-
-    return DOI_RETRY;
-}
-
-
-int
-doi_lmdb_start(doi_lmdb_t *lmdb, doi_time_t *mark)
-{
-    int       rc;
-    uint32_t  schema;
-
-    rc = lmdb_begin(lmdb);
-
-    if (rc == 0) {
-        lmdb->mark = 0;
-
-        rc = doi_lmdb_read_meta(lmdb, lmdb->w.txn, &schema, &lmdb->mark);
-
-        if (rc == 0 && schema == 0) {
-            rc = lmdb_put_u32(lmdb, lmdb_schema, DOI_SCHEMA);
-            lmdb->dirty = 1;
-            schema = DOI_SCHEMA;
-        }
-
-        if (rc != 0) {
-            lmdb_abort(lmdb);
-
-        } else if (schema != DOI_SCHEMA) {
-            lmdb_abort(lmdb);
-            doi_lmdb_stop(lmdb, "another module has changed the schema",
-                          "; reload nginx");
-            return DOI_ERROR;
-
-        } else {
-            rc = lmdb_commit(lmdb, 0);
-        }
-    }
-
-    if (rc != 0) {
-        (void) lmdb_failed(lmdb, "writing", rc);
-        return DOI_ERROR;
-    }
-
-    if (lmdb->mark > *mark) {
-        *mark = lmdb->mark;
-    }
-
-    return DOI_OK;
-}
-
-
 /* Pages in use, with those of the open transaction. */
 
-static void
-lmdb_measure(doi_lmdb_t *lmdb)
+void
+doi_lmdb_measure(doi_lmdb_t *lmdb)
 {
     size_t    pages;
     MDB_stat  st;
@@ -317,7 +68,7 @@ lmdb_admit(doi_lmdb_t *lmdb)
     doi_str_t     key, value;
     doi_write_t  *w;
 
-    lmdb_measure(lmdb);
+    doi_lmdb_measure(lmdb);
 
     if (lmdb->used < lmdb->size) {
         return 1;
@@ -399,6 +150,8 @@ lmdb_apply(doi_lmdb_t *lmdb)
         }
 
         lmdb->dirty = 1;
+        lmdb->rows++;
+        doi_log_add(&lmdb->log, w);
     }
 
     return 0;
@@ -510,6 +263,7 @@ lmdb_one_by_one(doi_lmdb_t *lmdb, doi_batch_op_t *ops, size_t n,
     size_t  i;
 
     lmdb->nanswers = 0;
+    doi_lmdb_flush(lmdb, mark);
 
     for (i = 0; i < n; i++) {
 
@@ -518,16 +272,16 @@ lmdb_one_by_one(doi_lmdb_t *lmdb, doi_batch_op_t *ops, size_t n,
             continue;
         }
 
-        rc = lmdb_begin(lmdb);
+        rc = doi_lmdb_begin(lmdb);
 
         if (rc == 0) {
             rc = lmdb_run(lmdb, &ops[i], now, doi_store_ns());
 
             if (rc != 0) {
-                lmdb_abort(lmdb);
+                doi_lmdb_abort(lmdb);
 
             } else {
-                rc = lmdb_commit(lmdb, mark);
+                rc = doi_lmdb_commit(lmdb, mark, 1);
             }
         }
 
@@ -542,7 +296,7 @@ lmdb_one_by_one(doi_lmdb_t *lmdb, doi_batch_op_t *ops, size_t n,
             continue;
         }
 
-        lmdb_settle(&ops[i], 1, lmdb_failed(lmdb, "commit", rc));
+        lmdb_settle(&ops[i], 1, doi_lmdb_failed(lmdb, "commit", rc));
     }
 }
 
@@ -565,11 +319,23 @@ doi_lmdb_batch(doi_lmdb_t *lmdb, doi_batch_op_t *ops, size_t n,
         return n;
     }
 
+    /* What may be in the log, and was answered UNKNOWN, must not come after
+       anything else. */
+
+    if (lmdb->log.broken) {
+        doi_lmdb_flush(lmdb, mark);
+
+        if (lmdb->log.broken) {
+            lmdb_settle(ops, n, DOI_RETRY);
+            return n;
+        }
+    }
+
     what = "write transaction";
 
-    rc = lmdb_begin(lmdb);
+    rc = doi_lmdb_begin(lmdb);
     if (rc != 0) {
-        lmdb_settle(ops, n, lmdb_failed(lmdb, what, rc));
+        lmdb_settle(ops, n, doi_lmdb_failed(lmdb, what, rc));
         return n;
     }
 
@@ -597,17 +363,17 @@ doi_lmdb_batch(doi_lmdb_t *lmdb, doi_batch_op_t *ops, size_t n,
     }
 
     if (rc != 0) {
-        lmdb_abort(lmdb);
+        doi_lmdb_abort(lmdb);
         i++;
 
     } else {
         what = "commit";
 
         if (lmdb->dirty) {
-            lmdb_measure(lmdb);
+            doi_lmdb_measure(lmdb);
         }
 
-        rc = lmdb_commit(lmdb, mark);
+        rc = doi_lmdb_commit(lmdb, mark, 0);
     }
 
     if (rc == 0) {
@@ -619,7 +385,7 @@ doi_lmdb_batch(doi_lmdb_t *lmdb, doi_batch_op_t *ops, size_t n,
         lmdb_one_by_one(lmdb, ops, i, now, mark);
 
     } else {
-        lmdb_settle(ops, i, lmdb_failed(lmdb, what, rc));
+        lmdb_settle(ops, i, doi_lmdb_failed(lmdb, what, rc));
     }
 
     atomic_store(&lmdb->store->conf.stats->map_used, lmdb->used);
@@ -637,29 +403,4 @@ doi_lmdb_answer(const doi_lmdb_t *lmdb, const doi_batch_op_t *op)
     answer.len = op->answer_len;
 
     return answer;
-}
-
-
-void
-doi_lmdb_persist_mark(doi_lmdb_t *lmdb, doi_time_t mark)
-{
-    int  rc;
-
-    if (mark <= lmdb->mark || doi_lmdb_stopped(lmdb)) {
-        return;
-    }
-
-    rc = lmdb_begin(lmdb);
-
-    if (rc == 0) {
-        lmdb_measure(lmdb);
-        lmdb->dirty = 1;
-        rc = lmdb_commit(lmdb, mark);
-    }
-
-    if (rc != 0) {
-        (void) lmdb_failed(lmdb, "commit", rc);
-    }
-
-    atomic_store(&lmdb->store->conf.stats->map_used, lmdb->used);
 }

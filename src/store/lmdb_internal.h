@@ -3,7 +3,8 @@
  *
  *   lmdb_open.c    opening and closing: the checks that come with it
  *   lmdb.c         rows, snapshots, what to do about errors
- *   lmdb_batch.c   write transactions
+ *   lmdb_batch.c   batches of operations
+ *   lmdb_commit.c  write transactions and the log before them
  */
 
 #ifndef DOI_LMDB_INTERNAL_H
@@ -15,9 +16,10 @@
 #include <lmdb.h>
 
 #include "store_internal.h"
+#include "log.h"
 
 
-#define DOI_SCHEMA          1U
+#define DOI_SCHEMA          2U          /* 1: without META "log"              */
 #define DOI_LOG_ERRORS      8
 
 
@@ -27,7 +29,17 @@ typedef struct {
     MDB_txn        *txn;
     MDB_dbi         dbi;
     int             error;              /* of LMDB, while a function ran      */
+    doi_over_t     *over;               /* on top of the snapshot, or NULL    */
 } doi_lmdb_cursor_t;
+
+
+/* What the rows of META say. */
+
+typedef struct {
+    uint32_t        schema;             /* 0: none yet                        */
+    doi_time_t      mark;
+    doi_log_pos_t   log;
+} doi_lmdb_meta_t;
 
 
 struct doi_lmdb_s {
@@ -51,11 +63,21 @@ struct doi_lmdb_s {
     /* the caller's thread */
     doi_lmdb_cursor_t  r;
     doi_bview_t        rview;
+    doi_over_t         over;
 
     /* the service thread */
-    doi_lmdb_cursor_t  w;
+    doi_lmdb_cursor_t  w;               /* its transaction stays open while
+                                           the log has more than LMDB         */
     doi_bview_t        wview;
+    doi_log_t          log;
+    uint64_t           seq;             /* of the log, that LMDB has          */
+    uint64_t           since;           /* ns: the first batch of w.txn       */
+    uint64_t           touched;         /* the last one                       */
+    uint64_t           retry;           /* when to try again to commit, or 0  */
+    size_t             rows;            /* written in w.txn                   */
+    unsigned           fresh:1;         /* there was no leader before         */
     doi_time_t         mark;            /* as it stands in the store          */
+    doi_time_t         meta_mark;       /* as it stands in LMDB               */
     uint64_t           used;            /* bytes                              */
     unsigned           dirty:1;
     uint8_t           *answers;
@@ -74,12 +96,21 @@ extern const doi_backend_t  doi_lmdb_backend;
 /* data: doi_lmdb_cursor_t */
 int doi_lmdb_get(void *data, doi_str_t key, doi_str_t *value);
 
+/* Returns an error of LMDB.  The schema only if asked for. */
+int doi_lmdb_read_meta(doi_lmdb_t *lmdb, MDB_txn *txn, doi_lmdb_meta_t *meta,
+    int schema);
+
 /*
- * The schema version, 0 if there is none yet; *mark is raised to the persisted
- * one.  Returns an error of LMDB.
+ * Write transactions, lmdb_commit.c.  begin opens w.txn, or goes on with the
+ * open one; commit makes durable what was done since, and unless the log can
+ * do that, or with direct set, ends w.txn.  Whatever fails ends it.  Errors of
+ * LMDB; after one, failed logs it and says what to answer.
  */
-int doi_lmdb_read_meta(doi_lmdb_t *lmdb, MDB_txn *txn, uint32_t *schema,
-    doi_time_t *mark);
+int doi_lmdb_begin(doi_lmdb_t *lmdb);
+void doi_lmdb_abort(doi_lmdb_t *lmdb);
+int doi_lmdb_commit(doi_lmdb_t *lmdb, doi_time_t mark, int direct);
+void doi_lmdb_measure(doi_lmdb_t *lmdb);
+doi_result_t doi_lmdb_failed(doi_lmdb_t *lmdb, const char *what, int rc);
 
 /* Another process has made the map larger.  No transaction may be open. */
 int doi_lmdb_adopt_size(doi_lmdb_t *lmdb, int wait);

@@ -139,6 +139,9 @@ lmdb_open_dir(doi_lmdb_t *lmdb, char *err, size_t errsize)
         return DOI_ERROR;
     }
 
+    lmdb->fresh = fstatat(lmdb->dir, DOI_LOCK_NAME, &st, 0) == -1
+                  && errno == ENOENT;
+
     rc = lmdb_reserve_lock(lmdb);
     if (rc != 0) {
         return lmdb_open_error(store, "cannot prepare lock.mdb", rc, err,
@@ -246,14 +249,43 @@ lmdb_roots_differ(MDB_env *env)
 }
 
 
+/*
+ * A leader has been here, and what it has acknowledged last may be in its log.
+ * It may also be at work, and not have made it yet.
+ */
+
+static int
+lmdb_log_lost(const doi_lmdb_t *lmdb, const doi_lmdb_meta_t *meta)
+{
+    int              i;
+    struct stat      st;
+    struct timespec  ms = { 0, 1000000 };
+
+    if (meta->log.gen == 0 || lmdb->fresh) {
+        return 0;
+    }
+
+    for (i = 0; i < 1000; i++) {
+
+        if (fstatat(lmdb->dir, DOI_LOG_NAME, &st, 0) == 0 || errno != ENOENT) {
+            return 0;
+        }
+
+        (void) nanosleep(&ms, NULL);
+    }
+
+    return 1;
+}
+
+
 doi_lmdb_t *
 doi_lmdb_open(doi_store_t *store, char *err, size_t errsize)
 {
     int          rc;
     MDB_txn     *txn;
-    uint32_t     schema;
     doi_lmdb_t  *lmdb;
-    doi_time_t   mark;
+
+    doi_lmdb_meta_t  meta;
 
     lmdb = calloc(1, sizeof(doi_lmdb_t));
     if (lmdb == NULL) {
@@ -263,6 +295,7 @@ doi_lmdb_open(doi_store_t *store, char *err, size_t errsize)
 
     lmdb->store = store;
     lmdb->dir = -1;
+    lmdb->log.fd = -1;
 
     lmdb->size = store->conf.size > DOI_SIZE_MIN ? store->conf.size
                                                  : DOI_SIZE_MIN;
@@ -301,11 +334,10 @@ doi_lmdb_open(doi_store_t *store, char *err, size_t errsize)
         rc = mdb_dbi_open(txn, NULL, 0, &lmdb->w.dbi);
         lmdb->r.dbi = lmdb->w.dbi;
 
-        schema = 0;
-        mark = 0;
+        memset(&meta, 0, sizeof(meta));
 
         if (rc == 0) {
-            rc = doi_lmdb_read_meta(lmdb, txn, &schema, &mark);
+            rc = doi_lmdb_read_meta(lmdb, txn, &meta, 1);
         }
 
         mdb_txn_abort(txn);
@@ -317,15 +349,24 @@ doi_lmdb_open(doi_store_t *store, char *err, size_t errsize)
         goto failed;
     }
 
-    if (schema != 0 && schema != DOI_SCHEMA) {
+    if (meta.schema > DOI_SCHEMA) {
         (void) snprintf(err, errsize, "doi_store \"%s\": schema version %u "
                         "is not known to this module, which writes version "
                         "%u; use the module that has written it, or another "
-                        "directory", store->conf.path, schema, DOI_SCHEMA);
+                        "directory", store->conf.path, meta.schema,
+                        DOI_SCHEMA);
         goto failed;
     }
 
-    lmdb->mark = mark;
+    if (lmdb_log_lost(lmdb, &meta)) {
+        (void) snprintf(err, errsize, "doi_store \"%s\": " DOI_LOG_NAME
+                        " is missing, in which the last redemptions may "
+                        "stand; put it back, or, if data.mdb is a backup, "
+                        "remove leader.lock too", store->conf.path);
+        goto failed;
+    }
+
+    lmdb->mark = meta.mark;
     store->conf.stats->map_size = lmdb->size;
 
     lmdb->next = lmdb_opened;
@@ -377,6 +418,8 @@ doi_lmdb_close(doi_lmdb_t *lmdb)
 
     doi_bview_free(&lmdb->rview);
     doi_bview_free(&lmdb->wview);
+    doi_over_free(&lmdb->over);
+    free(lmdb->log.rec);
     free(lmdb->answers);
     free(lmdb);
 }

@@ -24,7 +24,8 @@ const doi_store_hooks_t  doi_store_hooks_default = {
     doi_op_function,
     doi_op_wants_another_look,
     NULL,
-    DOI_WIRE_VERSION
+    DOI_WIRE_VERSION,
+    0
 };
 
 const uint32_t  doi_store_bucket_us[DOI_STORE_BUCKETS - 1] = {

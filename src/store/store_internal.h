@@ -11,7 +11,8 @@
  *   leader.c, leader_batch.c,   the service thread: leads, runs the batches
  *   conn.c                      of all processes
  *   lmdb_open.c, lmdb.c,        the LMDB environment
- *   lmdb_batch.c
+ *   lmdb_batch.c, lmdb_commit.c
+ *   log.c, log_over.c           the log before it
  */
 
 #ifndef DOI_STORE_INTERNAL_H
@@ -32,7 +33,10 @@ typedef enum {
     DOI_AT_READ,            /* operations were read, none was run             */
     DOI_AT_RUN,             /* they were run, nothing is committed            */
     DOI_AT_COMMITTED,       /* durable, nobody was answered                   */
-    DOI_AT_ANSWERED
+    DOI_AT_ANSWERED,
+    DOI_AT_FLUSH,           /* LMDB is to take in what the log has            */
+    DOI_AT_FLUSHED,         /* it has                                         */
+    DOI_AT_REPLAYED         /* a new leader has read the log, not committed   */
 } doi_point_t;
 
 typedef doi_txn_pt (*doi_function_pt)(unsigned op);
@@ -45,6 +49,7 @@ typedef struct {
     doi_again_pt      again;
     doi_at_pt         at;           /* in the leader's thread; may be NULL    */
     uint16_t          protocol;
+    uint32_t          flush_ms;     /* how long LMDB may be behind; 0: usual  */
 } doi_store_hooks_t;
 
 extern const doi_store_hooks_t  doi_store_hooks_default;
@@ -216,14 +221,15 @@ doi_result_t doi_lmdb_read(doi_lmdb_t *lmdb, doi_txn_pt fn, doi_str_t arg,
     doi_buf_t *out, doi_time_t wall, doi_time_t *mark);
 
 /*
- * The leader's thread.  start checks or writes the schema version and gives
- * the persisted mark.
+ * The leader's thread.  start takes in what a leader before has left in the
+ * log, and gives the persisted mark.  end leaves nothing there, if it can.
  */
 int doi_lmdb_start(doi_lmdb_t *lmdb, doi_time_t *mark);
+void doi_lmdb_end(doi_lmdb_t *lmdb, doi_time_t mark);
 
 /*
- * Runs ops in order inside one transaction and commits it, with mark if that
- * moved.  Returns how many of them have their result: fewer than n when the
+ * Runs ops in order inside one transaction and makes it durable, with mark if
+ * that moved.  Returns how many of them have their result: fewer than n when the
  * answers have grown too long for one batch.  Answers are valid until the
  * next batch.
  */
@@ -233,6 +239,10 @@ doi_str_t doi_lmdb_answer(const doi_lmdb_t *lmdb, const doi_batch_op_t *op);
 
 /* Persists the mark when no batch has done so. */
 void doi_lmdb_persist_mark(doi_lmdb_t *lmdb, doi_time_t mark);
+
+/* When (doi_store_ns) flush is to be called, 0: LMDB has all; and flush. */
+uint64_t doi_lmdb_flush_at(const doi_lmdb_t *lmdb);
+void doi_lmdb_flush(doi_lmdb_t *lmdb, doi_time_t mark);
 
 void doi_lmdb_reader_check(doi_lmdb_t *lmdb);
 
@@ -249,7 +259,7 @@ void doi_lmdb_reader_check(doi_lmdb_t *lmdb);
  * of core/link.h, booking.h or outbox.h does: after a reload, old and new workers meet here.
  */
 
-#define DOI_WIRE_VERSION    2
+#define DOI_WIRE_VERSION    3
 #define DOI_WIRE_HELLO      0           /* as op, and as seq of its answer    */
 #define DOI_WIRE_MAGIC      0x646f6973746f7265ULL
 

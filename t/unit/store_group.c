@@ -68,16 +68,35 @@ static int                report = -1;
 
 
 /*
- * Failures of the disk: LMDB finds these instead of libc's.  Meta pages are
- * written by pwrite at the start of the file, data pages above them.
+ * Failures of the disk: LMDB and the log find these instead of libc's.  Meta
+ * pages are written by pwrite at the start of the file, data pages above them,
+ * and so are the records of the log.
  */
 
-static _Atomic int  fail_data, fail_meta, fail_sync;
+static _Atomic int  fail_data, fail_meta, fail_sync, fail_log;
+
+
+static int
+is_log(int fd)
+{
+    char         name[300];
+    struct stat  log, st;
+
+    (void) snprintf(name, sizeof(name), "%s/data.log", dir);
+
+    return stat(name, &log) == 0 && fstat(fd, &st) == 0
+           && log.st_ino == st.st_ino;
+}
 
 
 ssize_t
 pwrite(int fd, const void *buf, size_t n, off_t off)
 {
+    if (atomic_load(&fail_log) && is_log(fd)) {
+        errno = fail_log;
+        return -1;
+    }
+
     if (off < 8192 && atomic_load(&fail_meta)) {
         errno = atomic_exchange(&fail_meta, 0);
         return -1;
@@ -1383,6 +1402,7 @@ scene_files(void)
 static void
 scene_disk(void)
 {
+    int           i;
     pid_t         pid;
     uint64_t      errors;
     doi_store_t  *store;
@@ -1400,8 +1420,11 @@ scene_disk(void)
 
     errors = sh->stats.commit_errors;
     atomic_store(&fail_sync, EIO);
-    is_int(set(store, "d", "3"), DOI_RETRY, "disk: a sync fails");
-    is_int(sh->stats.commit_errors, errors + 1, "disk: it is counted");
+    is_int(set(store, "d", "3"), DOI_UNKNOWN, "disk: a sync fails, and nobody "
+           "knows what the log has");
+    ok(sh->stats.commit_errors > errors, "disk: it is counted");
+    is_int(set(store, "x", "3"), DOI_RETRY, "disk: until that is known, "
+           "nothing is done");
     atomic_store(&fail_sync, 0);
     ok(has(store, "d", "2"), "disk: nothing was done");
     is_int(set(store, "d", "4"), DOI_WON, "disk: it goes on");
@@ -1420,16 +1443,42 @@ scene_disk(void)
     (void) reap(pid);
 
     atomic_store(&sh->stop, 0);
+    atomic_store(&fail_log, EIO);
+    is_int(set(store, "d", "5"), DOI_WON, "disk: without the log LMDB commits");
+    ok(has(store, "d", "5"), "disk: and it is done");
+
     atomic_store(&fail_meta, EIO);
-    is_int(set(store, "d", "5"), DOI_UNKNOWN, "disk: the last page of a "
+    is_int(set(store, "d", "6"), DOI_UNKNOWN, "disk: the last page of a "
            "commit fails: nobody knows");
     turn(store, 0);
-    is_int(set(store, "d", "6"), 99, "disk: this process has stopped");
+    is_int(set(store, "d", "7"), 99, "disk: this process has stopped");
     ok(was_logged("reload nginx"), "disk: and says so");
+    doi_store_close(store, 1000);
+    atomic_store(&fail_log, 0);
+
+    store = open_store();
+    is_int(set(store, "d", "8"), DOI_WON, "disk: another one goes on");
+
+    /* The same when it is told already, from the log. */
+
+    atomic_store(&fail_meta, EIO);
+    is_int(set(store, "d", "9"), DOI_WON, "disk: in the log");
+
+    for (i = 0; i < 100 && doi_store_pending(store) == 0; i++) {
+        msleep(10);
+
+        if (set(store, "e", "1") == 99) {
+            break;
+        }
+    }
+
+    ok(i < 100, "disk: LMDB fails behind it, this process has stopped");
     doi_store_close(store, 1000);
 
     store = open_store();
-    is_int(set(store, "d", "7"), DOI_WON, "disk: another one goes on");
+    ok(has(store, "d", "9"), "disk: nothing is lost");
+    is_int(set(store, "f", "1"), DOI_WON, "disk: another one goes on");
+    ok(has(store, "d", "9") && has(store, "f", "1"), "disk: with that");
     doi_store_close(store, 1000);
     drop_dir();
 }

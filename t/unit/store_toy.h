@@ -392,7 +392,8 @@ static const doi_store_hooks_t  toy_hooks = {
     toy_function,
     toy_again,
     NULL,
-    DOI_WIRE_VERSION
+    DOI_WIRE_VERSION,
+    0
 };
 
 
