@@ -55,6 +55,10 @@ poll_until(60, sub {
     $worker = $d->worker or return;
 
     if ($leader && $worker == $leader) {
+
+        # whoever looks next gets it: not always the same one
+
+        select undef, undef, undef, rand 0.5;
         unlink $t->dir . '/store/courier.lock';
         poll_until(2, sub { ($d->worker // $worker) != $worker });
     }

@@ -30,6 +30,7 @@ static ngx_int_t ngx_http_doi_booking_conflict(ngx_http_doi_api_t *api,
     ngx_uint_t state);
 static json_t *ngx_http_doi_booking_json(const doi_booking_t *booking,
     doi_time_t now);
+static json_t *ngx_http_doi_booking_text(const doi_str_t *text);
 static json_t *ngx_http_doi_booking_time(doi_time_t t);
 
 
@@ -486,8 +487,7 @@ ngx_http_doi_booking_json(const doi_booking_t *booking, doi_time_t now)
     for (i = 0; json && i < sizeof(texts) / sizeof(texts[0]); i++) {
 
         if (json_object_set_new(json, texts[i].name,
-                json_stringn((char *) booking->text[texts[i].text].data,
-                             booking->text[texts[i].text].len))
+                ngx_http_doi_booking_text(&booking->text[texts[i].text]))
             != 0)
         {
             json_decref(json);
@@ -496,6 +496,20 @@ ngx_http_doi_booking_json(const doi_booking_t *booking, doi_time_t now)
     }
 
     return json;
+}
+
+
+/* An actor is what a client has called itself; one bad row must not make the
+   whole list unreadable. */
+
+static json_t *
+ngx_http_doi_booking_text(const doi_str_t *text)
+{
+    json_t  *json;
+
+    json = json_stringn((char *) text->data, text->len);
+
+    return json ? json : json_string("\xEF\xBF\xBD");
 }
 
 

@@ -67,8 +67,9 @@ ngx_int_t ngx_http_doi_wait(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 ngx_http_doi_ctx_t *ngx_http_doi_booking_ctx(ngx_http_request_t *r);
 
 /*
- * The body that was read, in one piece.  NGX_DECLINED: longer than max bytes;
- * NGX_ERROR: no memory, or the temporary file cannot be read.
+ * The body that was read, in one piece.  NGX_DECLINED: longer than max bytes,
+ * or thrown away for its length; NGX_ERROR: no memory, or the temporary file
+ * cannot be read.
  */
 ngx_int_t ngx_http_doi_body(ngx_http_request_t *r, size_t max,
     ngx_str_t *body);
@@ -122,6 +123,13 @@ doi_str_t ngx_http_doi_request_header(ngx_http_request_t *r,
     const char *name);
 
 /* request */
+
+/* Whether a header asks to take the request for one of another method. */
+ngx_uint_t ngx_http_doi_is_disguised(ngx_http_request_t *r);
+
+/* Has these variables of nginx evaluated anew; "cookie_" is all that begin
+   so, NULL the end of the list. */
+void ngx_http_doi_forget(ngx_http_request_t *r, const char *const *names);
 
 /* A Cookie header without the module's own ones; it may end up empty. */
 ngx_int_t ngx_http_doi_clean_cookie(ngx_pool_t *pool, ngx_str_t *value);

@@ -35,6 +35,8 @@ static ngx_int_t ngx_http_doi_hold_token(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx, ngx_http_doi_loc_conf_t *conf, doi_str_t *url);
 static ngx_int_t ngx_http_doi_hold_texts(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx, ngx_http_doi_loc_conf_t *conf, doi_str_t *text);
+static ngx_int_t ngx_http_doi_hold_owner(ngx_http_request_t *r,
+    doi_str_t *email);
 static ngx_int_t ngx_http_doi_hold_answered(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
 
@@ -82,7 +84,11 @@ ngx_http_doi_hold_wanted(ngx_http_request_t *r, ngx_http_doi_hold_conf_t *hold)
 {
     ngx_str_t  cond;
 
-    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS)) {
+    /* some frameworks take a GET for a POST if a header says so */
+
+    if ((r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS))
+        && !ngx_http_doi_is_disguised(r))
+    {
         return NGX_DECLINED;
     }
 
@@ -205,6 +211,13 @@ ngx_http_doi_body(ngx_http_request_t *r, size_t max, ngx_str_t *body)
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
+    if (r->request_body == NULL) {
+
+        /* thrown away: too large for the location that "error_page" led from */
+
+        return NGX_DECLINED;
+    }
+
     size = 0;
 
     for (cl = r->request_body->bufs; cl; cl = cl->next) {
@@ -274,9 +287,20 @@ ngx_http_doi_hold_submit(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 
     b->expires = now + (doi_time_t) conf->hold->ttl;
 
-    if (ngx_http_doi_hold_token(r, ctx, conf, &text[DOI_TEXT_URL]) != NGX_OK
-        || ngx_http_doi_hold_texts(r, ctx, conf, text) != NGX_OK)
+    if (ngx_http_doi_hold_token(r, ctx, conf, &text[DOI_TEXT_URL])
+        != NGX_OK)
     {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_doi_hold_texts(r, ctx, conf, text);
+
+    if (rc == NGX_DECLINED) {
+        b->problem = "problem.text";
+        return ngx_http_doi_send_page(r, ctx, DOI_PAGE_FORM);
+    }
+
+    if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -403,11 +427,18 @@ ngx_http_doi_hold_token(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 }
 
 
+/*
+ * NGX_DECLINED: one has bytes that are no text.  The path or the arguments may
+ * have brought them, and neither a mail nor JSON could be made of them.
+ */
+
 static ngx_int_t
 ngx_http_doi_hold_texts(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     ngx_http_doi_loc_conf_t *conf, doi_str_t *text)
 {
     ngx_str_t                    s;
+    doi_str_t                    clean;
+    const char                  *err;
     ngx_uint_t                   i;
     ngx_http_doi_form_t         *form;
     ngx_http_doi_hold_value_t   *v;
@@ -433,6 +464,10 @@ ngx_http_doi_hold_texts(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 
         text[v->text].data = s.data;
         text[v->text].len = s.len;
+    }
+
+    if (ngx_http_doi_hold_owner(r, &text[DOI_TEXT_OWNER_EMAIL]) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     form = &ctx->booking->form;
@@ -464,7 +499,55 @@ ngx_http_doi_hold_texts(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
                           text[i].len, (ngx_uint_t) doi_booking_text_max[i]);
             return NGX_ERROR;
         }
+
+        clean = text[i];
+
+        if (i != DOI_TEXT_URL
+            && doi_field_clean(&clean, doi_booking_text_max[i], &err)
+               != DOI_OK)
+        {
+            return NGX_DECLINED;
+        }
     }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The owner's address as mails have it.  Without a valid one the visitor's mail
+ * still goes out: it must not be kept back for a Reply-To that cannot be.
+ */
+
+static ngx_int_t
+ngx_http_doi_hold_owner(ngx_http_request_t *r, doi_str_t *email)
+{
+    doi_buf_t    out;
+    const char  *err;
+
+    if (email->len == 0) {
+        return NGX_OK;
+    }
+
+    out.len = 0;
+    out.size = DOI_EMAIL_MAX;
+    out.data = ngx_pnalloc(r->pool, out.size);
+    if (out.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (doi_email_normalise(*email, doi_idn, &out, &err) != DOI_OK) {
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "doi: \"email=\" of \"doi_owner\" gave what is no "
+                      "address, it %s: the owner is not told of this booking",
+                      err);
+
+        out.len = 0;
+    }
+
+    email->data = out.data;
+    email->len = out.len;
 
     return NGX_OK;
 }

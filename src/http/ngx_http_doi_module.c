@@ -17,6 +17,10 @@ static char *ngx_http_doi_check_handlers(ngx_conf_t *cf,
     ngx_http_doi_loc_conf_t *prev, ngx_http_doi_loc_conf_t *conf);
 static char *ngx_http_doi_check_link(ngx_conf_t *cf,
     ngx_http_doi_loc_conf_t *conf, const char *name);
+static char *ngx_http_doi_check_passed(ngx_conf_t *cf,
+    ngx_http_doi_loc_conf_t *conf, const char *name);
+static void *ngx_http_doi_setting(ngx_conf_t *cf, const char *name,
+    char *(*set)(ngx_conf_t *cf, ngx_command_t *cmd, void *conf));
 static char *ngx_http_doi_check_upstreams(ngx_conf_t *cf,
     ngx_http_doi_loc_conf_t *conf, const char *name);
 
@@ -584,8 +588,112 @@ ngx_http_doi_check_link(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf,
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_doi_check_passed(cf, conf, name) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     return conf->hold ? NGX_CONF_OK
                       : ngx_http_doi_check_upstreams(cf, conf, name);
+}
+
+
+/*
+ * What goes to the upstream must be what was judged: not a look that was made
+ * a booking of, nor a booking without what is booked.
+ */
+
+static char *
+ngx_http_doi_check_passed(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf,
+    const char *name)
+{
+    ngx_str_t                 *body;
+    ngx_uint_t                 i;
+    ngx_http_conf_ctx_t       *ctx;
+    ngx_http_complex_value_t **method;
+    ngx_http_upstream_conf_t  *ucf;
+    ngx_http_doi_main_conf_t  *mcf;
+
+    method = ngx_http_doi_setting(cf, "proxy_method",
+                                  ngx_http_set_complex_value_slot);
+
+    if (method && *method && *method != NGX_CONF_UNSET_PTR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"proxy_method\" would make another request of "
+                           "the one that \"%s\" let pass: remove it from this "
+                           "location", name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->confirm == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    body = ngx_http_doi_setting(cf, "proxy_set_body", ngx_conf_set_str_slot);
+
+    if (body && body->data) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"proxy_set_body\" would take the place of the "
+                           "form that \"doi_confirm\" sends: remove it from "
+                           "this location");
+        return NGX_CONF_ERROR;
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_doi_module);
+    ctx = cf->ctx;
+
+    for (i = 0; i < mcf->nupstreams; i++) {
+
+        ucf = ctx->loc_conf[mcf->upstream[i]];
+
+        if (!ucf->pass_request_body || !ucf->pass_request_headers) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"proxy_pass_request_%s off\" (or its like) "
+                               "would keep the form that \"doi_confirm\" sends "
+                               "from the app: remove it from this location",
+                               ucf->pass_request_body ? "headers" : "body");
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* What a directive of another module has set here, or NULL: it is not known,
+   or not set by this function. */
+
+static void *
+ngx_http_doi_setting(ngx_conf_t *cf, const char *name,
+    char *(*set)(ngx_conf_t *cf, ngx_command_t *cmd, void *conf))
+{
+    u_char               *conf;
+    ngx_uint_t            i;
+    ngx_module_t         *module;
+    ngx_command_t        *cmd;
+    ngx_http_conf_ctx_t  *ctx;
+
+    ctx = cf->ctx;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+
+        module = cf->cycle->modules[i];
+
+        if (module->type != NGX_HTTP_MODULE) {
+            continue;
+        }
+
+        for (cmd = module->commands; cmd && cmd->name.len; cmd++) {
+
+            if (ngx_strcmp(cmd->name.data, name) == 0 && cmd->set == set
+                && cmd->conf == NGX_HTTP_LOC_CONF_OFFSET)
+            {
+                conf = ctx->loc_conf[module->ctx_index];
+                return conf + cmd->offset;
+            }
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -114,6 +114,33 @@ static const char *const  ngx_http_doi_of_click[] = {
 };
 
 
+/* Variables that nginx remembers, and that are of the request: those of the
+   headers that are kept among them. */
+
+static const char *const  ngx_http_doi_of_request[] = {
+    "request_uri",
+    "request_body",
+    "request_body_file",
+    "content_type",
+    "content_length",
+    "http_content_type",
+    "http_content_length",
+    "http_cookie",
+    "http_origin",
+    "http_referer",
+    "http_accept",
+    "http_accept_language",
+    "http_user_agent",
+    "http_x_requested_with",
+    "http_x_csrf_token",
+    "http_x_csrftoken",
+    "http_x_xsrf_token",
+    "http_idempotency_key",
+    "cookie_",
+    NULL
+};
+
+
 ngx_int_t
 ngx_http_doi_replay_store(ngx_http_request_t *r, ngx_http_doi_loc_conf_t *conf,
     const uint8_t *id, ngx_str_t *body, ngx_str_t *sealed)
@@ -331,6 +358,8 @@ ngx_http_doi_replay(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     r->quoted_uri = 1;
 
     ngx_http_set_exten(r);
+
+    ngx_http_doi_forget(r, ngx_http_doi_of_request);
 
     return NGX_OK;
 }

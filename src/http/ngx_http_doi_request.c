@@ -22,11 +22,19 @@ static ngx_uint_t ngx_http_doi_count_headers(ngx_http_request_t *r,
     ngx_uint_t *dropped);
 static ngx_uint_t ngx_http_doi_is_dropped(ngx_http_request_t *r,
     ngx_str_t *key);
+static ngx_uint_t ngx_http_doi_is_override(ngx_str_t *key);
 static ngx_uint_t ngx_http_doi_is_own_cookie(u_char *p, size_t len);
 
 
 #define NGX_HTTP_DOI_CUT_MIN       16               /* bytes */
 #define NGX_HTTP_DOI_COOKIE_PREFIX  "doi_"
+
+
+static const char *const  ngx_http_doi_with_token[] = {
+    "request",
+    "request_uri",
+    NULL
+};
 
 
 ngx_int_t
@@ -298,7 +306,45 @@ ngx_http_doi_hide(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
     r->request_line = line;
     r->unparsed_uri = uri;
 
+    ngx_http_doi_forget(r, ngx_http_doi_with_token);
+
     return NGX_OK;
+}
+
+
+/*
+ * A variable that was asked for in an earlier phase, by a "map" for one, keeps
+ * its value, and would carry it on to the upstream.
+ */
+
+void
+ngx_http_doi_forget(ngx_http_request_t *r, const char *const *names)
+{
+    size_t                      len;
+    ngx_uint_t                  i, k;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+
+        for (k = 0; names[k]; k++) {
+
+            len = ngx_strlen(names[k]);
+
+            if (names[k][len - 1] == '_'
+                ? (v[i].name.len > len
+                   && ngx_strncmp(v[i].name.data, names[k], len) == 0)
+                : ngx_http_doi_is(&v[i].name, names[k]))
+            {
+                r->variables[i].valid = 0;
+                r->variables[i].not_found = 0;
+                break;
+            }
+        }
+    }
 }
 
 
@@ -540,10 +586,38 @@ ngx_http_doi_is_dropped(ngx_http_request_t *r, ngx_str_t *key)
         return 1;
     }
 
-    return r->method != NGX_HTTP_POST
-           && (ngx_http_doi_is(key, "x-http-method-override")
-               || ngx_http_doi_is(key, "x-http-method")
-               || ngx_http_doi_is(key, "x-method-override"));
+    return r->method != NGX_HTTP_POST && ngx_http_doi_is_override(key);
+}
+
+
+static ngx_uint_t
+ngx_http_doi_is_override(ngx_str_t *key)
+{
+    return ngx_http_doi_is(key, "x-http-method-override")
+           || ngx_http_doi_is(key, "x-http-method")
+           || ngx_http_doi_is(key, "x-method-override");
+}
+
+
+ngx_uint_t
+ngx_http_doi_is_disguised(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_http_doi_is_override(&header[i].key)) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 

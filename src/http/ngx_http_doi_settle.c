@@ -163,8 +163,11 @@ ngx_http_doi_replace(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 }
 
 
-/* What the upstream said of its own answer is not true of the page.  Its
-   cookies are the visitor's all the same. */
+/*
+ * What the upstream said of its own answer is not true of the page.  Its
+ * cookies go, too: the session is that of whoever sent the form, and who pressed
+ * the button may be somebody else, to be caught in it.
+ */
 
 static void
 ngx_http_doi_drop_headers(ngx_http_request_t *r)
@@ -178,9 +181,7 @@ ngx_http_doi_drop_headers(ngx_http_request_t *r)
         header = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            if (!ngx_http_doi_is(&header[i].key, "set-cookie")) {
-                header[i].hash = 0;
-            }
+            header[i].hash = 0;
         }
     }
 
