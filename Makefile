@@ -67,7 +67,7 @@ build: $(MODULE)
 
 $(BUILD)/configured.with: FORCE
 	@mkdir -p $(BUILD)
-	@{ echo 'src $(NGINX_SRC)'; echo 'cc $(CC) $(CC_OPT)'; \
+	@{ echo 'root $(ROOT) src $(NGINX_SRC)'; echo 'cc $(CC) $(CC_OPT)'; \
 	   echo 'ld $(LD_OPT)'; printf '%s\n' $(C_FILES) $(H_FILES) $(PAGES); } \
 	   > $@.new
 	@if cmp -s $@.new $@; then rm -f $@.new; else mv $@.new $@; fi

@@ -129,7 +129,6 @@ for my $where (qw(c caught accel gzip try)) {
         my ($mode, $status, $code, $bookings, $then, $free) = @$_;
 
         next if $where ne 'c' && $mode !~ /^(?:ok|303|409|500|hang)$/;
-        next if $mode eq 'garbage';
 
         my $name = "$where, $mode";
         my $token = hold('slot ' . ++$n);

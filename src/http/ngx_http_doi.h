@@ -415,6 +415,9 @@ ngx_int_t ngx_http_doi_rewrite_handler(ngx_http_request_t *r);
    $request_uri. */
 ngx_int_t ngx_http_doi_hide(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx);
 
+/* Takes tokens out of the Referer that nginx logs; the header stays. */
+ngx_int_t ngx_http_doi_hide_referer(ngx_http_request_t *r);
+
 /* Takes token, Referer and own cookies out of the request that goes on to the
    upstream, and puts Idempotency-Key in. */
 ngx_int_t ngx_http_doi_clean_request(ngx_http_request_t *r,

@@ -361,7 +361,7 @@ ngx_http_doi_replay(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 
     ngx_http_doi_forget(r, ngx_http_doi_of_request);
 
-    return NGX_OK;
+    return ngx_http_doi_hide_referer(r);
 }
 
 

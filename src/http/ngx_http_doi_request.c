@@ -259,9 +259,9 @@ ngx_http_doi_token_char(u_char ch)
 
 
 /*
- * nginx puts the request line into its error log, whatever the log_format is.
- * The rewrite phase is the first that knows the location; who is turned away
- * before the access phase is logged without the token, too.
+ * nginx puts request line and Referer into its error log, whatever the
+ * log_format is.  The rewrite phase is the first that knows the location; who
+ * is turned away before the access phase is logged without the token, too.
  */
 
 ngx_int_t
@@ -272,7 +272,7 @@ ngx_http_doi_rewrite_handler(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
 
-    if (conf->link == NULL && conf->confirm == NULL) {
+    if (conf->link == NULL && conf->confirm == NULL && conf->hold == NULL) {
         return NGX_DECLINED;
     }
 
@@ -284,7 +284,49 @@ ngx_http_doi_rewrite_handler(ngx_http_request_t *r)
 
     r->request_line = line;
 
+    if (ngx_http_doi_hide_referer(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     return NGX_DECLINED;
+}
+
+
+/* What nginx logs is a copy: the header itself may have to be sent on. */
+
+ngx_int_t
+ngx_http_doi_hide_referer(ngx_http_request_t *r)
+{
+    ngx_str_t         none, value;
+    ngx_table_elt_t  *copy;
+
+    if (r->headers_in.referer == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_str_null(&none);
+
+    if (ngx_http_doi_cut(r->pool, &r->headers_in.referer->value, &none, 1,
+                         &value)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (value.len == r->headers_in.referer->value.len) {
+        return NGX_OK;
+    }
+
+    copy = ngx_palloc(r->pool, sizeof(ngx_table_elt_t));
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    *copy = *r->headers_in.referer;
+    copy->value = value;
+    r->headers_in.referer = copy;
+
+    return NGX_OK;
 }
 
 

@@ -147,6 +147,11 @@ ngx_http_doi_replace(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 
     ngx_http_doi_drop_headers(r);
 
+    if (r->http_version < NGX_HTTP_VERSION_10) {
+        /* garbage, which nginx takes for HTTP/0.9: not what the visitor has */
+        r->http_version = NGX_HTTP_VERSION_10;
+    }
+
     if (ngx_http_doi_make_page(r, ctx, page) != NGX_OK) {
         return NGX_ERROR;
     }

@@ -6,10 +6,10 @@
  * that gives up leaves no trace, and later ones see what earlier ones did.
  *
  * Full: the map is larger than what the operator asked for by a reserve.  What
- * makes the store grow stops at the size asked for; what replaces a row by a
- * larger one (the settle of a claim) may go half way into the reserve; what
- * only shrinks and deletes may have all of it, since LMDB needs free pages
- * even to delete.
+ * is new stops at the size asked for; what ends or replaces something (the
+ * settle of a claim, an event that becomes deliveries) may go half way into the
+ * reserve; what shrinks the store may have all of it, since LMDB needs free
+ * pages even to delete.
  */
 
 #ifndef _GNU_SOURCE
@@ -64,7 +64,7 @@ static int
 lmdb_admit(doi_lmdb_t *lmdb)
 {
     int64_t       rows, bytes;
-    size_t        i;
+    size_t        i, ended;
     doi_str_t     key, value;
     doi_write_t  *w;
 
@@ -76,6 +76,7 @@ lmdb_admit(doi_lmdb_t *lmdb)
 
     rows = 0;
     bytes = 0;
+    ended = 0;
 
     for (i = 0; i < lmdb->wview.nwrites; i++) {
         w = &lmdb->wview.writes[i];
@@ -88,6 +89,7 @@ lmdb_admit(doi_lmdb_t *lmdb)
         case DOI_OK:
             rows--;
             bytes -= (int64_t) (w->klen + value.len);
+            ended += w->del;
             break;
 
         case DOI_NOT_FOUND:
@@ -103,7 +105,7 @@ lmdb_admit(doi_lmdb_t *lmdb)
         }
     }
 
-    if (rows > 0) {
+    if (rows > 0 && bytes > 0 && ended == 0) {
         return 0;
     }
 

@@ -33,6 +33,8 @@ parser.add_argument('--auth', metavar='USER:PASSWORD')
 parser.add_argument('--maildir')
 parser.add_argument('--fault', choices=FAULTS, action='append')
 parser.add_argument('--log', help='one line per command, for tests')
+parser.add_argument('--hold', metavar='FILE',
+                    help='while it is there, messages are kept, not answered')
 args = parser.parse_args()
 
 
@@ -89,6 +91,9 @@ class Handler:
 
         if args.maildir:
             self.keep(envelope)
+
+        while args.hold and os.path.exists(args.hold):
+            await asyncio.sleep(0.02)
 
         return '250 2.0.0 queued'
 
