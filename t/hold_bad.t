@@ -197,6 +197,11 @@ for (undef, '', 'text/plain', 'application/xml', 'application/octet-stream') {
             body => 'email=ada@example.org&date=x&time=y');
 }
 
+is($t->http_raw(join "\r\n", 'POST / HTTP/1.1', 'Host: x',
+                "Content-Type: $url", 'Content-Type: application/json',
+                'Content-Length: 1', 'Connection: close', '', 'x')->status,
+   415, 'two types');
+
 problem('compressed', 415, 'type', undef, '/', type => $url, body => 'x',
         headers => { 'Content-Encoding' => 'gzip' });
 

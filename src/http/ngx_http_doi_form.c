@@ -19,6 +19,7 @@ typedef struct {
 } ngx_http_doi_source_t;
 
 
+static ngx_uint_t ngx_http_doi_form_types(ngx_http_request_t *r);
 static ngx_int_t ngx_http_doi_form_parse(ngx_http_request_t *r,
     ngx_http_doi_booking_t *b, ngx_str_t *body,
     ngx_http_doi_source_t *source);
@@ -113,6 +114,30 @@ ngx_http_doi_form_read(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 }
 
 
+/* Two of them would be judged by one and read by the other. */
+
+static ngx_uint_t
+ngx_http_doi_form_types(ngx_http_request_t *r)
+{
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    n = 0;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            n += ngx_http_doi_is(&header[i].key, "content-type");
+        }
+    }
+
+    return n;
+}
+
+
 doi_form_type_t
 ngx_http_doi_form_type(ngx_http_request_t *r)
 {
@@ -122,6 +147,7 @@ ngx_http_doi_form_type(ngx_http_request_t *r)
     h = ngx_http_doi_find_header(&r->headers_in.headers, "content-encoding");
 
     if (r->headers_in.content_type == NULL
+        || ngx_http_doi_form_types(r) != 1
         || (h && !ngx_http_doi_is(&h->value, "identity")))
     {
         return DOI_FORM_UNKNOWN;
