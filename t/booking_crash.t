@@ -7,6 +7,9 @@ use lib 't/lib';
 use Doi;
 use Doi::Deliver;
 
+plan(skip_all => 'no radicale')
+    if !grep { -x "$_/radicale" } split /:/, $ENV{PATH};
+
 use IO::Select ();
 use MIME::Base64 qw(encode_base64);
 

@@ -5,6 +5,9 @@ use lib 't/lib';
 use Doi;
 use Doi::Deliver;
 
+plan(skip_all => 'no radicale')
+    if !grep { -x "$_/radicale" } split /:/, $ENV{PATH};
+
 use MIME::Base64 qw(encode_base64);
 
 my $t = Doi->new(workers => 2);
