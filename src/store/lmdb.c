@@ -96,6 +96,12 @@ doi_lmdb_check_files(doi_lmdb_t *lmdb)
             continue;
         }
 
+        /* What was acknowledged from a log that is gone is in w.txn alone. */
+
+        if (i == 2) {
+            doi_lmdb_flush(lmdb, lmdb->mark);
+        }
+
         doi_lmdb_stop(lmdb, why[i],
                       "; put the right files in place while nginx is stopped, "
                       "or stop nginx and start it to go on with what is "
@@ -370,6 +376,13 @@ lmdb_scan(void *data, doi_str_t from, doi_scan_pt row, void *row_data)
 }
 
 
+int
+doi_lmdb_is_bare(const doi_lmdb_t *lmdb, uint64_t gen)
+{
+    return gen == 0 || gen == lmdb->bare;
+}
+
+
 static uint32_t
 read_u32(const uint8_t *p)
 {
@@ -553,7 +566,7 @@ lmdb_begin_whole(doi_lmdb_t *lmdb, doi_time_t *mark)
 
         if (rc == 0) {
             over = doi_over_update(&lmdb->over, lmdb->dir, &meta.log,
-                                   lmdb->fresh);
+                                   doi_lmdb_is_bare(lmdb, meta.log.gen));
             rc = over == DOI_ERROR ? EIO : 0;
         }
 

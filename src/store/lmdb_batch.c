@@ -267,6 +267,13 @@ lmdb_one_by_one(doi_lmdb_t *lmdb, doi_batch_op_t *ops, size_t n,
     lmdb->nanswers = 0;
     doi_lmdb_flush(lmdb, mark);
 
+    /* They may all be in a record that may be on the disk. */
+
+    if (lmdb->log.broken) {
+        lmdb_settle(ops, n, DOI_UNKNOWN);
+        return;
+    }
+
     for (i = 0; i < n; i++) {
 
         if (doi_lmdb_stopped(lmdb) || lmdb_answer_room(lmdb) != DOI_OK) {

@@ -3,8 +3,8 @@
  *
  * A batch is made durable by the log (log.c): its rows stand in LMDB's
  * transaction, which stays open, and in a record, which is synced.  LMDB
- * commits when the store has been idle for a moment, when it is a second
- * behind, or when a batch does not fit the log any more: then that batch is
+ * commits when the store has been idle for a moment, when it is a quarter of a
+ * second behind, or when a batch does not fit the log any more: then that batch is
  * made durable by this commit, and needs no record.  Nothing is taken for done
  * before one of the two has it, so each can be the other's substitute:
  *
@@ -47,6 +47,7 @@
 #define COMMIT_RETRY        1000000000ULL       /* ns after a failure         */
 #define COMMIT_ROWS         8192U       /* LMDB keeps their pages in memory   */
 #define COMMIT_GROW         8388608U
+#define COMMIT_GROWS        16          /* in the life of a process           */
 
 
 static void
@@ -414,36 +415,81 @@ doi_lmdb_failed(doi_lmdb_t *lmdb, const char *what, int rc)
 }
 
 
+/*
+ * What was acknowledged must find room, however full the store is: operations
+ * are held to size and reserve, but freed pages that a reader still looks at
+ * are not in that sum.  Not without end, if that reader never goes: then it
+ * waits in the log.
+ */
+
+static int
+lmdb_grow(doi_lmdb_t *lmdb)
+{
+    int          rc;
+    MDB_envinfo  info;
+
+    if (lmdb->grown == COMMIT_GROWS) {
+        return MDB_MAP_FULL;
+    }
+
+    lmdb->grown++;
+
+    /* One that is dead is no reason. */
+
+    (void) mdb_reader_check(lmdb->env, NULL);
+
+    (void) pthread_rwlock_wrlock(&lmdb->map_lock);
+
+    (void) mdb_env_info(lmdb->env, &info);
+    rc = mdb_env_set_mapsize(lmdb->env, info.me_mapsize + COMMIT_GROW);
+
+    (void) pthread_rwlock_unlock(&lmdb->map_lock);
+
+    return rc;
+}
+
+
 /* A log that was lost may have had what was acknowledged. */
 
 static int
 lmdb_start_log(doi_lmdb_t *lmdb, const doi_lmdb_meta_t *meta)
 {
-    int  rc;
+    int  rc, bare;
 
-    rc = doi_log_open(&lmdb->log, lmdb->dir,
-                      meta->log.gen == 0 || lmdb->fresh);
-
-    if (rc == 0) {
-        return 0;
+    if (lmdb->log.fd != -1) {
+        return DOI_OK;
     }
 
-    if (meta->log.gen != 0 && !lmdb->fresh) {
-        doi_lmdb_stop(lmdb, DOI_LOG_NAME " is missing or cannot be read",
+    bare = doi_lmdb_is_bare(lmdb, meta->log.gen);
+
+    rc = doi_log_open(&lmdb->log, lmdb->dir, bare);
+
+    if (rc == 0) {
+        return DOI_OK;
+    }
+
+    if (rc == DOI_NOT_FOUND) {
+        doi_lmdb_stop(lmdb, DOI_LOG_NAME " is missing",
                       "; put it back in its place, then reload nginx");
         return DOI_ERROR;
     }
 
+    doi_lmdb_log_error(lmdb, bare ? "making " DOI_LOG_NAME
+                                  : "opening " DOI_LOG_NAME, rc);
+
     /* No room for it, say: slower, no more. */
 
-    doi_lmdb_log_error(lmdb, "making " DOI_LOG_NAME, rc);
-
-    return 0;
+    return bare ? DOI_OK : DOI_ERROR;
 }
 
 
-int
-doi_lmdb_start(doi_lmdb_t *lmdb, doi_time_t *mark)
+/*
+ * Takes in the log, and begins a generation.  An error of LMDB, or DOI_ERROR:
+ * it was logged.
+ */
+
+static int
+lmdb_take_over(doi_lmdb_t *lmdb)
 {
     int              rc;
     uint8_t          schema[4];
@@ -451,65 +497,88 @@ doi_lmdb_start(doi_lmdb_t *lmdb, doi_time_t *mark)
     doi_lmdb_meta_t  meta;
 
     rc = lmdb_open_txn(lmdb);
+    if (rc != 0) {
+        return rc;
+    }
 
-    if (rc == 0) {
-        rc = doi_lmdb_read_meta(lmdb, lmdb->w.txn, &meta, 1);
+    rc = doi_lmdb_read_meta(lmdb, lmdb->w.txn, &meta, 1);
 
-        if (rc == 0 && meta.schema > DOI_SCHEMA) {
-            doi_lmdb_abort(lmdb);
-            doi_lmdb_stop(lmdb, "another module has changed the schema",
-                          "; reload nginx");
-            return DOI_ERROR;
-        }
+    if (rc == 0 && meta.schema > DOI_SCHEMA) {
+        doi_lmdb_stop(lmdb, "another module has changed the schema",
+                      "; reload nginx");
+        rc = DOI_ERROR;
+    }
 
-        if (rc == 0 && lmdb_start_log(lmdb, &meta) != DOI_OK) {
-            doi_lmdb_abort(lmdb);
-            return DOI_ERROR;
-        }
+    if (rc == 0 && lmdb_start_log(lmdb, &meta) != DOI_OK) {
+        rc = DOI_ERROR;
+    }
 
-        at = meta.mark;
+    at = meta.mark;
 
-        if (rc == 0 && meta.log.gen != 0) {
-            rc = lmdb_replay(lmdb, &meta.log, 0, &at);
-        }
+    if (rc == 0 && meta.log.gen != 0 && lmdb->log.fd != -1) {
+        rc = lmdb_replay(lmdb, &meta.log, 0, &at);
+    }
 
-        if (lmdb->store->hooks.at != NULL) {
-            lmdb->store->hooks.at(DOI_AT_REPLAYED);
-        }
+    if (lmdb->store->hooks.at != NULL) {
+        lmdb->store->hooks.at(DOI_AT_REPLAYED);
+    }
 
-        if (rc == 0 && meta.schema != DOI_SCHEMA) {
-            write_u32(schema, DOI_SCHEMA);
-            rc = lmdb_put_meta(lmdb, "schema", schema, sizeof(schema));
-        }
+    if (rc == 0 && meta.schema != DOI_SCHEMA) {
+        write_u32(schema, DOI_SCHEMA);
+        rc = lmdb_put_meta(lmdb, "schema", schema, sizeof(schema));
+    }
 
-        /* A generation of its own: whatever stands in the log has been taken
-           in, or does not count, now and for ever. */
+    /* A generation of its own: whatever stands in the log has been taken in, or
+       does not count, now and for ever. */
 
-        meta.log.gen = 0;
+    meta.log.gen = 0;
 
-        if (rc == 0 && lmdb->log.fd != -1
-            && (getrandom(&meta.log.gen, 8, 0) != 8 || meta.log.gen == 0))
-        {
-            rc = EIO;
-        }
-
-        if (rc != 0) {
-            doi_lmdb_abort(lmdb);
-
-        } else {
-            lmdb->mark = at;
-            lmdb->meta_mark = meta.mark;
-            lmdb->log.pos = meta.log;
-            rc = lmdb_write(lmdb, at);
-        }
+    if (rc == 0 && lmdb->log.fd != -1
+        && (getrandom(&meta.log.gen, 8, 0) != 8 || meta.log.gen == 0))
+    {
+        rc = EIO;
     }
 
     if (rc != 0) {
-        (void) doi_lmdb_failed(lmdb, "writing", rc);
+        doi_lmdb_abort(lmdb);
+        return rc;
+    }
+
+    lmdb->mark = at;
+    lmdb->meta_mark = meta.mark;
+    lmdb->log.pos = meta.log;
+
+    return lmdb_write(lmdb, at);
+}
+
+
+int
+doi_lmdb_start(doi_lmdb_t *lmdb, doi_time_t *mark)
+{
+    int  rc;
+
+    do {
+        rc = lmdb_take_over(lmdb);
+    } while (rc == MDB_MAP_FULL && lmdb_grow(lmdb) == 0);
+
+    if (rc != 0) {
+
+        /* Nothing here is for this leader to commit. */
+
+        lmdb->log.pos.seq = lmdb->seq;
+
+        if (rc != DOI_ERROR) {
+            (void) doi_lmdb_failed(lmdb, "writing", rc);
+        }
+
         return DOI_ERROR;
     }
 
     lmdb->since = 0;
+
+    /* So that readers see by its front that the log is of this generation. */
+
+    doi_log_blank(&lmdb->log);
 
     if (lmdb->mark > *mark) {
         *mark = lmdb->mark;
@@ -547,37 +616,12 @@ doi_lmdb_flush_at(const doi_lmdb_t *lmdb)
 }
 
 
-/*
- * What was acknowledged must find room, however full the store is: operations
- * are held to size and reserve, but freed pages that a reader still looks at
- * are not in that sum.
- */
-
-static int
-lmdb_grow(doi_lmdb_t *lmdb)
-{
-    int          rc;
-    MDB_envinfo  info;
-
-    (void) pthread_rwlock_wrlock(&lmdb->map_lock);
-
-    (void) mdb_env_info(lmdb->env, &info);
-    rc = mdb_env_set_mapsize(lmdb->env, info.me_mapsize + COMMIT_GROW);
-
-    (void) pthread_rwlock_unlock(&lmdb->map_lock);
-
-    return rc;
-}
-
-
 static int
 lmdb_flush(doi_lmdb_t *lmdb, doi_time_t mark)
 {
-    int       rc;
-    unsigned  tries;
+    int  rc;
 
-    for (tries = 0; /* void */ ; tries++) {
-
+    do {
         rc = doi_lmdb_begin(lmdb);
 
         if (rc == 0) {
@@ -589,15 +633,7 @@ lmdb_flush(doi_lmdb_t *lmdb, doi_time_t mark)
             rc = lmdb_write(lmdb, mark);
         }
 
-        if (rc != MDB_MAP_FULL || tries != 0) {
-            break;
-        }
-
-        rc = lmdb_grow(lmdb);
-        if (rc != 0) {
-            break;
-        }
-    }
+    } while (rc == MDB_MAP_FULL && lmdb_grow(lmdb) == 0);
 
     if (lmdb->store->hooks.at != NULL) {
         lmdb->store->hooks.at(DOI_AT_FLUSHED);

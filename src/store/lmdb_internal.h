@@ -59,6 +59,8 @@ struct doi_lmdb_s {
     size_t             page;            /* bytes                              */
     uint64_t           size;            /* what the operator asked for        */
     uint64_t           reserve;
+    uint64_t           bare;            /* the generation of a backup, that no
+                                           log belongs to; 0: of none         */
 
     /* the caller's thread */
     doi_lmdb_cursor_t  r;
@@ -75,7 +77,7 @@ struct doi_lmdb_s {
     uint64_t           touched;         /* the last one                       */
     uint64_t           retry;           /* when to try again to commit, or 0  */
     size_t             rows;            /* written in w.txn                   */
-    unsigned           fresh:1;         /* there was no leader before         */
+    unsigned           grown;           /* how often the map was enlarged     */
     doi_time_t         mark;            /* as it stands in the store          */
     doi_time_t         meta_mark;       /* as it stands in LMDB               */
     uint64_t           used;            /* bytes                              */
@@ -111,6 +113,9 @@ void doi_lmdb_abort(doi_lmdb_t *lmdb);
 int doi_lmdb_commit(doi_lmdb_t *lmdb, doi_time_t mark, int direct);
 void doi_lmdb_measure(doi_lmdb_t *lmdb);
 doi_result_t doi_lmdb_failed(doi_lmdb_t *lmdb, const char *what, int rc);
+
+/* May there be no log beside a state of this generation? */
+int doi_lmdb_is_bare(const doi_lmdb_t *lmdb, uint64_t gen);
 
 /* Another process has made the map larger.  No transaction may be open. */
 int doi_lmdb_adopt_size(doi_lmdb_t *lmdb, int wait);

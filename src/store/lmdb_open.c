@@ -139,9 +139,6 @@ lmdb_open_dir(doi_lmdb_t *lmdb, char *err, size_t errsize)
         return DOI_ERROR;
     }
 
-    lmdb->fresh = fstatat(lmdb->dir, DOI_LOCK_NAME, &st, 0) == -1
-                  && errno == ENOENT;
-
     rc = lmdb_reserve_lock(lmdb);
     if (rc != 0) {
         return lmdb_open_error(store, "cannot prepare lock.mdb", rc, err,
@@ -261,7 +258,7 @@ lmdb_log_lost(const doi_lmdb_t *lmdb, const doi_lmdb_meta_t *meta)
     struct stat      st;
     struct timespec  ms = { 0, 1000000 };
 
-    if (meta->log.gen == 0 || lmdb->fresh) {
+    if (doi_lmdb_is_bare(lmdb, meta->log.gen)) {
         return 0;
     }
 
@@ -284,6 +281,7 @@ doi_lmdb_open(doi_store_t *store, char *err, size_t errsize)
     int          rc;
     MDB_txn     *txn;
     doi_lmdb_t  *lmdb;
+    struct stat  st;
 
     doi_lmdb_meta_t  meta;
 
@@ -356,6 +354,13 @@ doi_lmdb_open(doi_store_t *store, char *err, size_t errsize)
                         "directory", store->conf.path, meta.schema,
                         DOI_SCHEMA);
         goto failed;
+    }
+
+    /* No leader has been here when this was read, and so none has made a log
+       for it. */
+
+    if (fstatat(lmdb->dir, DOI_LOCK_NAME, &st, 0) == -1 && errno == ENOENT) {
+        lmdb->bare = meta.log.gen;
     }
 
     if (lmdb_log_lost(lmdb, &meta)) {

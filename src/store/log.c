@@ -16,6 +16,9 @@
  *   24  8  first bytes of the SHA-256 of all that, and of the rows
  *   32     rows: key length (1), 1 if deleted (1), value length (4), key, value
  *
+ * While a record is written and synced its number is locked (F_OFD_SETLK): who
+ * reads must not show what a power cut may undo.  It stays so if that fails.
+ *
  * What counts is said by data.mdb alone: its META row "log" has the generation,
  * the number of the last record that is in it, and where the next one would be.
  * A record counts if it is just that next one, and whole.  So a log beside an
@@ -43,6 +46,9 @@
 #define LOG_ROW             6           /* bytes in front of a row's key      */
 #define LOG_SUM             8
 #define LOG_SUM_AT          24
+
+
+static int log_lock(int fd, int cmd, struct flock *lock, uint64_t seq);
 
 
 static void
@@ -301,6 +307,36 @@ doi_log_close(doi_log_t *log)
 }
 
 
+/* A byte for each number, wherever the file ends; seq 0: of all numbers. */
+
+static int
+log_lock(int fd, int cmd, struct flock *lock, uint64_t seq)
+{
+    lock->l_whence = SEEK_SET;
+    lock->l_start = (off_t) (seq & INT64_MAX);
+    lock->l_len = seq != 0;
+    lock->l_pid = 0;
+
+    return fcntl(fd, cmd, lock);
+}
+
+
+int
+doi_log_is_synced(int fd, uint64_t seq)
+{
+    struct flock  lock;
+
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_WRLCK;
+
+    if (log_lock(fd, F_OFD_GETLK, &lock, seq) == -1) {
+        return DOI_ERROR;
+    }
+
+    return lock.l_type == F_UNLCK ? DOI_OK : DOI_NOT_FOUND;
+}
+
+
 uint8_t *
 doi_log_read(const doi_log_t *log, size_t off, size_t end)
 {
@@ -391,11 +427,30 @@ doi_log_add(doi_log_t *log, const doi_write_t *w)
 }
 
 
+void
+doi_log_blank(doi_log_t *log)
+{
+    uint8_t  head[DOI_LOG_HEAD];
+
+    if (log->fd == -1) {
+        return;
+    }
+
+    memset(head, 0, sizeof(head));
+    write_number(head, log->pos.gen, 8);
+    write_number(head + 8, log->pos.seq, 8);
+
+    (void) !pwrite(log->fd, head, sizeof(head), (off_t) log->pos.off);
+}
+
+
 int
 doi_log_append(doi_log_t *log, doi_time_t mark)
 {
-    size_t   rows, len;
-    ssize_t  n;
+    int           rc;
+    size_t        rows, len;
+    ssize_t       n;
+    struct flock  lock;
 
     if (log->fd == -1 || log->skip || log->broken || log->pos.gen == 0
         || log->len == DOI_LOG_HEAD)
@@ -417,16 +472,20 @@ doi_log_append(doi_log_t *log, doi_time_t mark)
         return -1;
     }
 
-    n = pwrite(log->fd, log->rec, len, (off_t) log->pos.off);
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_WRLCK;
 
-    if (n != (ssize_t) len) {
-
-        /* Not whole, so it does not count. */
-
-        return n == -1 ? errno : EIO;
+    if (log_lock(log->fd, F_OFD_SETLK, &lock, log->pos.seq + 1) == -1) {
+        return -1;
     }
 
-    if (fdatasync(log->fd) == -1) {
+    rc = 0;
+    n = pwrite(log->fd, log->rec, len, (off_t) log->pos.off);
+
+    if (n == -1) {
+        rc = errno;                     /* nothing was written                */
+
+    } else if (n != (ssize_t) len || fdatasync(log->fd) == -1) {
 
         /*
          * It may be on the disk or not, and the kernel will not tell again.
@@ -434,24 +493,35 @@ doi_log_append(doi_log_t *log, doi_time_t mark)
          * has a commit with its number.
          */
 
-        rows = (size_t) errno;
+        rc = n != (ssize_t) len ? EIO : errno;
         log->broken = 1;
-        memset(log->rec, 0, DOI_LOG_HEAD);
-        (void) !pwrite(log->fd, log->rec, DOI_LOG_HEAD, (off_t) log->pos.off);
+        doi_log_blank(log);
 
-        return (int) rows;
+        return rc;
+
+    } else {
+        log->pos.seq++;
+        log->pos.off += (uint32_t) len;
     }
 
-    log->pos.seq++;
-    log->pos.off += (uint32_t) len;
+    lock.l_type = F_UNLCK;
+    (void) log_lock(log->fd, F_OFD_SETLK, &lock, 0);
 
-    return 0;
+    return rc;
 }
 
 
 void
 doi_log_restart(doi_log_t *log, const doi_log_pos_t *pos)
 {
+    struct flock  lock;
+
+    if (log->broken) {
+        memset(&lock, 0, sizeof(lock));
+        lock.l_type = F_UNLCK;
+        (void) log_lock(log->fd, F_OFD_SETLK, &lock, 0);
+    }
+
     log->pos = *pos;
     log->broken = 0;
 }

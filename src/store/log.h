@@ -91,6 +91,13 @@ int doi_log_append(doi_log_t *log, doi_time_t mark);
 /* All that was appended is in LMDB: begin at the front again. */
 void doi_log_restart(doi_log_t *log, const doi_log_pos_t *pos);
 
+/* There is no record at pos, but one that every state of LMDB has already. */
+void doi_log_blank(doi_log_t *log);
+
+/* Is the record of that number, which was seen whole, on the disk too?
+   DOI_NOT_FOUND: not yet.  Not for the descriptor that writes. */
+int doi_log_is_synced(int fd, uint64_t seq);
+
 
 /* What the log has on top of a snapshot. */
 
@@ -101,6 +108,7 @@ typedef struct {
 
 typedef struct {
     const uint8_t   *map;
+    int              fd;                /* if there is a map                  */
     size_t           size;
     doi_log_pos_t    base;              /* of the snapshot                    */
     doi_log_pos_t    pos;               /* of what was not read yet           */
@@ -117,11 +125,11 @@ typedef struct {
 
 /*
  * DOI_OK: it has all; DOI_NOT_FOUND: if LMDB has not committed since the
- * snapshot was taken; DOI_ERROR: the log cannot be read.  fresh: there may be
+ * snapshot was taken; DOI_ERROR: the log cannot be read.  bare: there may be
  * none, beside a backup in a new place.
  */
 int doi_over_update(doi_over_t *o, int dir, const doi_log_pos_t *base,
-    int fresh);
+    int bare);
 void doi_over_free(doi_over_t *o);
 
 /* DOI_NOT_FOUND: the snapshot has the say. */

@@ -5,8 +5,8 @@
  * process he asks next.  So a reader looks behind its snapshot into the log,
  * through a map of the file: what was acknowledged before it began is either in
  * the one or in the other.  Unless LMDB has committed in between, and the log
- * has begun at its front again: therefore the front is looked at last.  A record
- * that is not synced yet may be among those that are found.
+ * has begun at its front again: therefore the front is looked at last.  The
+ * record that is being written and synced is not among those that are found.
  *
  * Rows are found by a hash of their key.  They are kept, and only what is new
  * in the log is added, until a commit of LMDB has taken them in: then the next
@@ -53,16 +53,27 @@ over_map(doi_over_t *o, int dir)
         p = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
     }
 
-    (void) close(fd);
-
     if (p == MAP_FAILED) {
+        (void) close(fd);
         return DOI_ERROR;
     }
 
     o->map = p;
+    o->fd = fd;
     o->size = (size_t) st.st_size;
 
     return DOI_OK;
+}
+
+
+static void
+over_unmap(doi_over_t *o)
+{
+    if (o->map != NULL) {
+        (void) munmap((void *) o->map, o->size);
+        (void) close(o->fd);
+        o->map = NULL;
+    }
 }
 
 
@@ -228,6 +239,7 @@ over_reset(doi_over_t *o, const doi_log_pos_t *base)
 static int
 over_take(doi_over_t *o)
 {
+    int             rc;
     void           *p;
     size_t          n, len, room;
     doi_str_t       rows;
@@ -271,6 +283,13 @@ over_take(doi_over_t *o)
         return DOI_NOT_FOUND;
     }
 
+    /* Its number was locked before it was written. */
+
+    rc = doi_log_is_synced(o->fd, o->pos.seq + 1);
+    if (rc != DOI_OK) {
+        return rc;
+    }
+
     o->len += n;
 
     if (over_add(o, rows) != DOI_OK) {
@@ -289,14 +308,20 @@ over_take(doi_over_t *o)
 
 
 int
-doi_over_update(doi_over_t *o, int dir, const doi_log_pos_t *base, int fresh)
+doi_over_update(doi_over_t *o, int dir, const doi_log_pos_t *base, int bare)
 {
     int             rc;
     const uint8_t  *front;
 
+    /* Each leader draws a generation after it has opened the file. */
+
+    if (base->gen != o->base.gen) {
+        over_unmap(o);
+    }
+
     if (base->gen != 0 && o->map == NULL && over_map(o, dir) != DOI_OK) {
 
-        if (!fresh || errno != ENOENT) {
+        if (!bare || errno != ENOENT) {
             return DOI_ERROR;
         }
 
@@ -346,9 +371,7 @@ doi_over_update(doi_over_t *o, int dir, const doi_log_pos_t *base, int fresh)
 void
 doi_over_free(doi_over_t *o)
 {
-    if (o->map != NULL) {
-        (void) munmap((void *) o->map, o->size);
-    }
+    over_unmap(o);
 
     free(o->bytes);
     free(o->rows);
