@@ -53,7 +53,7 @@ UNITS        := $(patsubst t/unit/%.c,$(BUILD)/unit/%,\
 BENCHES      := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(BENCH_FILES))
 FUZZERS      := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
 
-.PHONY: build install check unittest unittest-build test bench asan fuzz demo
+.PHONY: build install tools check unittest unittest-build test bench asan fuzz demo
 .PHONY: clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -104,6 +104,14 @@ install: $(MODULE)
 	install -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/
 	echo 'load_module modules/ngx_http_doi_module.so;' \
 	    > $(DESTDIR)$(MODULES_CONF)/50-mod-http-doi.conf
+
+
+## tools      doi-ledger, which verifies the consent ledger in a copy of a store
+
+tools: $(BUILD)/doi-ledger
+
+$(BUILD)/doi-ledger: tools/doi-ledger.c $(LIB)
+	$(CC) $(UNIT_CFLAGS) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(LIB) $(UNIT_LIBS)
 
 
 ## check      static analysis: layers, cppcheck, clang-tidy, shell scripts

@@ -83,7 +83,7 @@ sub complete {
     $more .= "doi_key 1 file:%%KEY%%;\n" if $conf !~ /\bdoi_key\s/;
 
 
-    if ($conf =~ /\bdoi_hold\s/) {
+    if ($conf =~ /\bdoi_(?:hold|subscribe|inbound)\s/) {
         $more .= "doi_mail maildir:%%DIR%%/mail from=a\@example.com;\n"
             if $conf !~ /\bdoi_mail\s/;
         $more .= "doi_base_url http://127.0.0.1;\n"
@@ -109,7 +109,7 @@ sub make_what_it_names {
             $t->write_file(substr($path, length($dir) + 1),
                            slurp($t->key) =~ tr/0-9a-f/1-9a-f0/r, 0600);
 
-        } elsif ($conf =~ /(?:password|secret)_file=\Q$path\E/) {
+        } elsif ($conf =~ /(?:password|secret|token)_file=\Q$path\E/) {
             $t->write_file(substr($path, length($dir) + 1),
                            'whsec_' . 'QUJD' x 10 . "\n", 0600);
 
@@ -180,7 +180,8 @@ for my $file (grep { !/architecture/ } sort keys %text) {
         $unknown{$1} = 1 if !$known{$1}
                             && $1 !~ /^doi_(?:link|links|store|tokens|pages
                                       |claims|redemptions|bookings|mails
-                                      |deliveries|holds|outbox|booking)_/x;
+                                      |deliveries|holds|outbox|booking|consent
+                                      |gate)_/x;
     }
 
     is_deeply([ sort keys %unknown ], [], "$file: names of directives");
@@ -191,7 +192,7 @@ for my $file (grep { !/architecture/ } sort keys %text) {
 my %status = slurp("$root/src/core/pages.c")
              =~ /\[DOI_PAGE_\w+\]\s*=\s*\{ "(\w+)", "(\d+)"/g;
 
-is(scalar(keys %status), 24, 'the source has 24 pages');
+is(scalar(keys %status), 29, 'the source has 29 pages');
 my ($pages) = $reference =~ /^## Pages and statuses\n(.*?)^## /ms;
 
 is_deeply({ $pages =~ /^\| `(\w+)` \| (\d+) \|/mg }, \%status,

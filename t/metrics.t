@@ -76,7 +76,8 @@ my @counters = (
     map({ "doi_pages_total{page=\"$_\"}" }
         qw(invalid expired used confirmed claimed pending in_doubt revoked
            unavailable method forbidden check_mail confirm wrong_code booked
-           cancelled withdrawn refused lapsed taken limited form large type)),
+           cancelled withdrawn refused lapsed taken limited form large type
+           subscribe_check subscribed opt_confirm unsubscribe opted_out)),
     qw(doi_holds_limited_total doi_mails_suppressed_total),
     map({ "doi_bookings_total{event=\"$_\"}" }
         qw(held resend remind confirmed confirm_resend released in_doubt)),
@@ -86,7 +87,15 @@ my @counters = (
           map { "doi_deliveries_total{kind=\"$kind\",result=\"$_\"}" }
               qw(queued sent failed dead) }
         qw(confirm remind booked owner cancelled owner_cancelled owner_doubt
-           calendar webhook)),
+           calendar webhook message sync)),
+    qw(doi_consent_prompts_total doi_consent_confirmations_total),
+    map({ "doi_gate_total{result=\"$_\"}" }
+        qw(passed never_opted_in pending opted_out not_confirmed invalid
+           unavailable)),
+    map({ my $event = $_;
+          map { "doi_consent_events_total{event=\"$event\",source=\"$_\"}" }
+              qw(web keyword agent ivr import api provider sync) }
+        qw(subscribe confirm stop revoke override)),
     map({ "doi_store_refused_total{reason=\"$_\"}" } qw(queue full)),
 );
 

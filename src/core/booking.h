@@ -295,4 +295,13 @@ int doi_slot_key(doi_str_t scope, doi_str_t slot,
 void doi_agenda_key(doi_str_t scope, doi_time_t start,
     const uint8_t id[DOI_ID_SIZE], uint8_t key[DOI_AGENDA_KEY_SIZE]);
 
+
+/* LIMIT: counts one event for each.  CONFLICT: too many, nothing is counted; the
+   answer is that of HOLD. */
+
+typedef struct {
+    uint32_t     n;
+    doi_limit_t  limits[DOI_LIMITS_MAX];    /* n of them are there           */
+} doi_limit_arg_t;
+
 #endif /* DOI_BOOKING_H */

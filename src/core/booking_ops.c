@@ -544,6 +544,32 @@ doi_arg_take(doi_str_t *rest, size_t len, doi_str_t *str)
 }
 
 
+doi_result_t
+doi_op_limit(doi_view_t *view, doi_time_t now, doi_str_t arg, doi_buf_t *out)
+{
+    int          rc;
+    uint32_t     n, retry_after;
+    doi_limit_t  limits[DOI_LIMITS_MAX];
+
+    memset(limits, 0, sizeof(limits));
+
+    if (!doi_arg_head(arg, &n, sizeof(n), &arg)
+        || !doi_arg_limits(&arg, n, limits) || arg.len != 0)
+    {
+        return DOI_CONFLICT;
+    }
+
+    rc = doi_limit_take(view, now, limits, n, &retry_after);
+
+    if (rc == DOI_NOT_FOUND) {
+        return doi_booking_tell_limited(retry_after, out);
+    }
+
+    return rc == DOI_OK ? doi_hold_tell(DOI_WON, DOI_BOOKING_HELD, out)
+                        : DOI_RETRY;
+}
+
+
 int
 doi_arg_limits(doi_str_t *rest, unsigned n,
     doi_limit_t limits[DOI_LIMITS_MAX])

@@ -51,6 +51,9 @@ int doi_arg_head(doi_str_t arg, void *data, size_t size, doi_str_t *rest);
 /* Takes len bytes off the front of rest. */
 int doi_arg_take(doi_str_t *rest, size_t len, doi_str_t *str);
 
+doi_result_t doi_op_limit(doi_view_t *view, doi_time_t now, doi_str_t arg,
+    doi_buf_t *out);
+
 /* Takes n limits. */
 int doi_arg_limits(doi_str_t *rest, unsigned n,
     doi_limit_t limits[DOI_LIMITS_MAX]);

@@ -150,6 +150,18 @@ typedef enum {
 
     DOI_OP_OUTBOX_FANOUT,       /* outbox.h */
     DOI_OP_OUTBOX_UPDATE,
+
+    DOI_OP_CONSENT_EVENT,       /* consent.h */
+    DOI_OP_CONSENT_BATCH,
+    DOI_OP_CONSENT_TOKEN,
+    DOI_OP_CONSENT_ERASE,
+    DOI_OP_CONSENT_REVIEW,
+    DOI_OP_CONSENT_SWEEP,
+
+    DOI_OP_LEDGER_INIT,         /* ledger.h */
+    DOI_OP_LEDGER_SEAL,
+
+    DOI_OP_LIMIT,               /* booking.h                                 */
     DOI_OPS
 } doi_op_t;
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "booking_ops.h"
+#include "consent_ops.h"
 
 
 static doi_result_t doi_op_claim(doi_view_t *view, doi_time_t now,
@@ -98,6 +99,33 @@ doi_op_function(unsigned op)
 
     case DOI_OP_OUTBOX_UPDATE:
         return doi_op_outbox_update;
+
+    case DOI_OP_CONSENT_EVENT:
+        return doi_op_consent_event;
+
+    case DOI_OP_CONSENT_BATCH:
+        return doi_op_consent_batch;
+
+    case DOI_OP_CONSENT_TOKEN:
+        return doi_op_consent_token;
+
+    case DOI_OP_CONSENT_ERASE:
+        return doi_op_consent_erase;
+
+    case DOI_OP_CONSENT_REVIEW:
+        return doi_op_consent_review;
+
+    case DOI_OP_CONSENT_SWEEP:
+        return doi_op_consent_sweep;
+
+    case DOI_OP_LEDGER_INIT:
+        return doi_op_ledger_init;
+
+    case DOI_OP_LEDGER_SEAL:
+        return doi_op_ledger_seal;
+
+    case DOI_OP_LIMIT:
+        return doi_op_limit;
 
     default:
         return NULL;

@@ -13,7 +13,7 @@
  *   8       4     created, Unix seconds
  *   12      4     due, Unix seconds
  *   16      12    id of the booking
- *   28      8     target: zeros but for a webhook
+ *   28      8     target: zeros but for a webhook or a CRM
  *   36      E     error, printable ASCII
  *
  * Numbers are unsigned and big-endian; the id is the key of the row.  Decoding
@@ -40,10 +40,11 @@ _Static_assert(DOI_ERROR_TEXT <= UINT8_MAX, "its length fits its byte");
 static int doi_outbox_check(const doi_outbox_t *row);
 static int doi_is_event(unsigned kind);
 static int doi_is_delivery(unsigned kind);
+static int doi_has_target(unsigned kind);
 static void doi_outbox_id(const uint8_t *text, size_t len,
     uint8_t id[DOI_ID_SIZE]);
-static int doi_outbox_put(doi_view_t *view, const doi_outbox_t *row);
 static int doi_outbox_del(doi_view_t *view, const doi_outbox_t *row);
+static int doi_message_del(doi_view_t *view, const doi_outbox_t *row);
 static int doi_outbox_change(doi_view_t *view, const doi_outbox_t *was,
     const doi_outbox_t *row);
 static void doi_queue_key(const doi_outbox_t *row,
@@ -71,6 +72,7 @@ doi_outbox_kind_name(unsigned kind)
         [DOI_EVENT_CONFIRM_RESEND] = "confirm_resend",
         [DOI_EVENT_RELEASED] = "released",
         [DOI_EVENT_IN_DOUBT] = "in_doubt",
+        [DOI_EVENT_CONSENT] = "consent",
         [DOI_DELIVER_CONFIRM] = "confirm",
         [DOI_DELIVER_REMIND] = "remind",
         [DOI_DELIVER_BOOKED] = "booked",
@@ -79,7 +81,9 @@ doi_outbox_kind_name(unsigned kind)
         [DOI_DELIVER_OWNER_CANCELLED] = "owner_cancelled",
         [DOI_DELIVER_OWNER_DOUBT] = "owner_doubt",
         [DOI_DELIVER_CALENDAR] = "calendar",
-        [DOI_DELIVER_WEBHOOK] = "webhook"
+        [DOI_DELIVER_WEBHOOK] = "webhook",
+        [DOI_DELIVER_MESSAGE] = "message",
+        [DOI_DELIVER_SYNC] = "sync"
     };
 
     return kind < DOI_DELIVERS ? names[kind] : NULL;
@@ -176,7 +180,7 @@ doi_outbox_check(const doi_outbox_t *row)
         return DOI_ERROR;
     }
 
-    if (row->kind != DOI_DELIVER_WEBHOOK
+    if (!doi_has_target(row->kind)
         && !doi_zeros(row->target, DOI_TARGET_SIZE))
     {
         return DOI_ERROR;
@@ -203,6 +207,13 @@ static int
 doi_is_delivery(unsigned kind)
 {
     return kind >= DOI_DELIVER_CONFIRM && kind < DOI_DELIVERS;
+}
+
+
+static int
+doi_has_target(unsigned kind)
+{
+    return kind == DOI_DELIVER_WEBHOOK || kind == DOI_DELIVER_SYNC;
 }
 
 
@@ -298,7 +309,7 @@ doi_event_put(doi_view_t *view, doi_time_t now,
 
 /* A row of that id, if there is one, is replaced. */
 
-static int
+int
 doi_outbox_put(doi_view_t *view, const doi_outbox_t *row)
 {
     int           rc;
@@ -373,8 +384,54 @@ doi_outbox_del(doi_view_t *view, const doi_outbox_t *row)
     key.data = row->id;
     key.len = DOI_ID_SIZE;
 
-    return view->del(view, DOI_TABLE_OUTBOX, key) == DOI_OK ? DOI_OK
-                                                            : DOI_ERROR;
+    if (view->del(view, DOI_TABLE_OUTBOX, key) != DOI_OK) {
+        return DOI_ERROR;
+    }
+
+    return row->kind == DOI_DELIVER_MESSAGE ? doi_message_del(view, row)
+                                            : DOI_OK;
+}
+
+
+/* What it says, and the row by which it is found from its contact. */
+
+static int
+doi_message_del(doi_view_t *view, const doi_outbox_t *row)
+{
+    uint8_t    index[2 * DOI_ID_SIZE];
+    doi_str_t  key;
+
+    memcpy(index, row->booking, DOI_ID_SIZE);
+    memcpy(index + DOI_ID_SIZE, row->id, DOI_ID_SIZE);
+
+    key.data = index;
+    key.len = sizeof(index);
+
+    if (view->del(view, DOI_TABLE_MESSAGES, key) != DOI_OK) {
+        return DOI_ERROR;
+    }
+
+    key.data = row->id;
+    key.len = DOI_ID_SIZE;
+
+    return view->del(view, DOI_TABLE_MESSAGES, key) == DOI_OK ? DOI_OK
+                                                              : DOI_ERROR;
+}
+
+
+int
+doi_outbox_drop(doi_view_t *view, const uint8_t id[DOI_ID_SIZE])
+{
+    int           rc;
+    doi_outbox_t  row;
+
+    rc = doi_outbox_get(view, id, &row);
+
+    if (rc == DOI_NOT_FOUND) {
+        return DOI_OK;
+    }
+
+    return rc == DOI_OK ? doi_outbox_del(view, &row) : DOI_ERROR;
 }
 
 
@@ -448,7 +505,7 @@ doi_fanout_parse(doi_str_t arg, doi_fanout_arg_t *a,
 
     for (i = 0; i < a->n; i++) {
         if (!doi_is_delivery(to[i].kind)
-            || (to[i].kind != DOI_DELIVER_WEBHOOK
+            || (!doi_has_target(to[i].kind)
                 && !doi_zeros(to[i].target, DOI_TARGET_SIZE)))
         {
             return 0;

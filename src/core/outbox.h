@@ -15,6 +15,12 @@
  *              serial (4 bytes BE))
  *   delivery   first 12 bytes of SHA-256("delivery" || event id || kind ||
  *              target)
+ *
+ * Rows of the consent ledger have the contact's id as that of the booking, its
+ * new status as the booking's state, and the ledger's seq as serial, so that
+ * the events of one contact differ.  A message (DOI_DELIVER_MESSAGE) has no
+ * event that it was fanned out from: event is DOI_EVENT_CONSENT, and what it
+ * says is a row of DOI_TABLE_MESSAGES, which goes with it (consent.h).
  */
 
 #ifndef DOI_OUTBOX_H
@@ -23,7 +29,8 @@
 #include "view.h"
 
 
-#define DOI_TARGET_SIZE     8       /* names a webhook: hash of its URL      */
+#define DOI_TARGET_SIZE     8       /* names a webhook or a CRM: hash of its
+                                       URL                                   */
 #define DOI_ERROR_TEXT      200     /* bytes of the last error               */
 #define DOI_FANOUT_MAX      64      /* deliveries of one event               */
 
@@ -37,6 +44,7 @@ typedef enum {
     DOI_EVENT_RELEASED,         /* booking.released: refused, cancelled,
                                    expired                                   */
     DOI_EVENT_IN_DOUBT,         /* booking.in_doubt                          */
+    DOI_EVENT_CONSENT,          /* a contact's status has changed            */
     DOI_EVENTS,
 
     DOI_DELIVER_CONFIRM = 32,   /* mail: please confirm                      */
@@ -48,11 +56,14 @@ typedef enum {
     DOI_DELIVER_OWNER_DOUBT,    /* mail to the owner: please look            */
     DOI_DELIVER_CALENDAR,       /* bring the calendar up to date             */
     DOI_DELIVER_WEBHOOK,
+    DOI_DELIVER_MESSAGE,        /* a reply to a contact                      */
+    DOI_DELIVER_SYNC,           /* bring a CRM up to date                    */
     DOI_DELIVERS
 } doi_outbox_kind_t;
 
 /* "held", "resend", ... "confirm", "remind", "booked", "owner", "cancelled",
-   "owner_cancelled", "owner_doubt", "calendar", "webhook"; NULL if none */
+   "owner_cancelled", "owner_doubt", "calendar", "webhook", "message", "sync";
+   "consent"; NULL if none */
 const char *doi_outbox_kind_name(unsigned kind);
 
 
@@ -90,7 +101,14 @@ void doi_event_id(const uint8_t booking[DOI_ID_SIZE], unsigned kind,
 void doi_delivery_id(const uint8_t event[DOI_ID_SIZE], unsigned kind,
     const uint8_t target[DOI_TARGET_SIZE], uint8_t id[DOI_ID_SIZE]);
 
-/* Writes an event that is due now; DOI_OK or DOI_ERROR. */
+/*
+ * All that write return DOI_OK or DOI_ERROR.  A row of the same id is replaced;
+ * dropping one that is gone is no error.
+ */
+int doi_outbox_put(doi_view_t *view, const doi_outbox_t *row);
+int doi_outbox_drop(doi_view_t *view, const uint8_t id[DOI_ID_SIZE]);
+
+/* Writes an event that is due now. */
 int doi_event_put(doi_view_t *view, doi_time_t now,
     const uint8_t booking[DOI_ID_SIZE], unsigned booking_state, unsigned kind,
     uint32_t serial);
@@ -110,7 +128,7 @@ typedef struct {
 } doi_fanout_arg_t;
 
 typedef struct {
-    uint8_t      target[DOI_TARGET_SIZE];   /* zeros but for a webhook       */
+    uint8_t      target[DOI_TARGET_SIZE];   /* zeros but for WEBHOOK and SYNC */
     uint16_t     kind;                      /* DOI_DELIVER_*                 */
     uint16_t     pad;
 } doi_fanout_t;

@@ -42,7 +42,13 @@ const doi_page_state_t  doi_page_states[DOI_PAGES] = {
     [DOI_PAGE_LIMITED]     = { "limited", "429", 429, DOI_VAR_WAIT },
     [DOI_PAGE_FORM]        = { "form", "422", 422, DOI_VAR_STOP },
     [DOI_PAGE_LARGE]       = { "large", "413", 413, DOI_VAR_STOP },
-    [DOI_PAGE_TYPE]        = { "type", "415", 415, DOI_VAR_STOP }
+    [DOI_PAGE_TYPE]        = { "type", "415", 415, DOI_VAR_STOP },
+    [DOI_PAGE_SUBSCRIBE_CHECK] = { "subscribe_check", "202", 202,
+                                   DOI_VAR_WAIT },
+    [DOI_PAGE_SUBSCRIBED]  = { "subscribed", "200", 200, DOI_VAR_GOOD },
+    [DOI_PAGE_OPT_CONFIRM] = { "opt_confirm", "200", 200, DOI_VAR_WAIT },
+    [DOI_PAGE_UNSUBSCRIBE] = { "unsubscribe", "200", 200, DOI_VAR_WAIT },
+    [DOI_PAGE_OPTED_OUT]   = { "opted_out", "200", 200, DOI_VAR_GOOD }
 };
 
 
@@ -55,7 +61,11 @@ const char *const  doi_mail_states[DOI_MAILS] = {
     [DOI_MAIL_CANCELLED]       = DOI_MAIL_PREFIX "cancelled",
     [DOI_MAIL_OWNER]           = DOI_MAIL_PREFIX "owner",
     [DOI_MAIL_OWNER_CANCELLED] = DOI_MAIL_PREFIX "owner_cancelled",
-    [DOI_MAIL_OWNER_DOUBT]     = DOI_MAIL_PREFIX "owner_doubt"
+    [DOI_MAIL_OWNER_DOUBT]     = DOI_MAIL_PREFIX "owner_doubt",
+    [DOI_MAIL_OPT_IN]          = DOI_MAIL_PREFIX "opt_in",
+    [DOI_MAIL_OPT_IN_REMIND]   = DOI_MAIL_PREFIX "opt_in_remind",
+    [DOI_MAIL_SUBSCRIBED]      = DOI_MAIL_PREFIX "subscribed",
+    [DOI_MAIL_OPTED_OUT]       = DOI_MAIL_PREFIX "opted_out"
 };
 
 
@@ -186,6 +196,10 @@ doi_pages_free(doi_pages_t *pages)
             for (part = 0; part < DOI_MAIL_PARTS; part++) {
                 doi_template_free(&lang->mails[mail][part]);
             }
+        }
+
+        for (mail = 0; mail < DOI_MESSAGES; mail++) {
+            doi_template_free(&lang->messages[mail]);
         }
 
         doi_template_free(&lang->when);

@@ -53,6 +53,13 @@ typedef enum {
     DOI_PAGE_FORM,          /* 422 the form cannot be used: problem           */
     DOI_PAGE_LARGE,         /* 413 the form is too large                      */
     DOI_PAGE_TYPE,          /* 415 neither a form nor JSON                    */
+
+    /* consent */
+    DOI_PAGE_SUBSCRIBE_CHECK,   /* 202 a mail or message is on its way, perhaps */
+    DOI_PAGE_SUBSCRIBED,    /* 200 opted in, or confirmed                     */
+    DOI_PAGE_OPT_CONFIRM,   /* 200 "confirm your subscription", and buttons   */
+    DOI_PAGE_UNSUBSCRIBE,   /* 200 "unsubscribe?", and a button               */
+    DOI_PAGE_OPTED_OUT,     /* 200 done                                       */
     DOI_PAGES
 } doi_page_t;
 
@@ -67,11 +74,15 @@ typedef enum {
     DOI_MAIL_OWNER,         /* owner: new booking                             */
     DOI_MAIL_OWNER_CANCELLED,
     DOI_MAIL_OWNER_DOUBT,   /* owner: outcome not known, please look          */
+    DOI_MAIL_OPT_IN,        /* contact: please confirm your subscription      */
+    DOI_MAIL_OPT_IN_REMIND, /* contact: the same, once more                   */
+    DOI_MAIL_SUBSCRIBED,    /* contact: subscribed                            */
+    DOI_MAIL_OPTED_OUT,     /* contact: unsubscribed                          */
     DOI_MAILS
 } doi_mail_t;
 
 /* "confirm", "remind", "booked", "cancelled", "owner", "owner_cancelled",
-   "owner_doubt" */
+   "owner_doubt", "opt_in", "opt_in_remind", "subscribed", "opted_out" */
 const char *doi_mail_name(doi_mail_t mail);
 
 unsigned doi_page_status(doi_page_t page);
@@ -79,7 +90,8 @@ unsigned doi_page_status(doi_page_t page);
 /* "invalid", "expired", "used", "confirmed", "claimed", "pending",
    "in_doubt", "revoked", "unavailable", "method", "forbidden", "check_mail",
    "confirm", "wrong_code", "booked", "cancelled", "withdrawn", "refused",
-   "lapsed", "taken", "limited", "form", "large", "type" */
+   "lapsed", "taken", "limited", "form", "large", "type", "subscribe_check",
+   "subscribed", "opt_confirm", "unsubscribe", "opted_out" */
 const char *doi_page_name(doi_page_t page);
 
 
@@ -175,6 +187,10 @@ typedef struct {
     doi_time_t expires;         /* of the hold, as local time of expires_zone:
                                    Unix seconds plus its offset; or 0 */
     doi_str_t  expires_zone;    /* "UTC", "Europe/Berlin" */
+
+    /* consent */
+    doi_str_t  message;         /* mails: the operator's text, or empty */
+    int        opt_in;          /* it is about a subscription, no booking */
 } doi_page_vars_t;
 
 /*
@@ -197,6 +213,33 @@ size_t doi_mail_text(const doi_pages_t *pages, doi_mail_t mail, size_t lang,
     const doi_page_vars_t *vars, doi_buf_t *out);
 size_t doi_mail_html(const doi_pages_t *pages, doi_mail_t mail, size_t lang,
     const doi_page_vars_t *vars, doi_buf_t *out);
+
+/*
+ * Short messages to contacts, by SMS and the like.  link may be empty: a text
+ * that has {{link}} in it then shows nothing there.
+ */
+
+typedef enum {
+    DOI_MESSAGE_PROMPT = 0,     /* please confirm                             */
+    DOI_MESSAGE_REMINDER,
+    DOI_MESSAGE_CONFIRMED,
+    DOI_MESSAGE_OPTED_OUT,
+    DOI_MESSAGE_HELP,
+    DOI_MESSAGES
+} doi_message_kind_t;
+
+typedef struct {
+    doi_str_t  keyword;         /* that confirms: "YES" */
+    doi_str_t  link;
+    doi_str_t  owner;           /* whose messages they are, or empty */
+} doi_message_vars_t;
+
+/* "prompt", "reminder", "confirmed", "opted_out", "help" */
+const char *doi_message_name(doi_message_kind_t message);
+
+/* As the functions for pages. */
+size_t doi_message_text(const doi_pages_t *pages, doi_message_kind_t message,
+    size_t lang, const doi_message_vars_t *vars, doi_buf_t *out);
 
 /* The language for a tag ("de", "pt-BR", "de-at"), the default one if there is
    none that fits. */

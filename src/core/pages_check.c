@@ -19,6 +19,8 @@
 /* The text that puts a moment into words. */
 #define DOI_WHEN             "when"
 
+#define DOI_MESSAGE_PREFIX   "message."
+
 
 /* Texts of a file: the set's own or a built-in one. */
 
@@ -58,13 +60,14 @@ static int doi_check_part(doi_check_t *check, doi_template_t *t,
 static int doi_check_when(doi_check_t *check, doi_compiled_lang_t *lang);
 static int doi_check_words(doi_check_t *check, const char *prefix,
     doi_str_t *words, int n);
+static int doi_check_messages(doi_check_t *check, doi_compiled_lang_t *lang);
 static int doi_check_problems(doi_check_t *check, doi_compiled_lang_t *lang);
 static int doi_add_source(doi_check_t *check, const char *tag,
     doi_str_t content, int builtin);
 static void doi_add_layers(doi_check_t *check, const char *tag);
 static void doi_find_layers(doi_check_t *check, const char *tag);
 static int doi_find_text(void *ctx, doi_str_t key, doi_str_t *text);
-static int doi_is_when(doi_str_t key);
+static const char *const *doi_text_vars(doi_str_t key);
 static int doi_known_text(const doi_check_t *check, doi_str_t key);
 
 
@@ -193,8 +196,7 @@ doi_add_source(doi_check_t *check, const char *tag, doi_str_t content,
 
     for (i = 0; i < source->texts.n; i++) {
 
-        env.vars = doi_is_when(source->texts.list[i].key) ? doi_date_vars
-                                                          : doi_page_vars;
+        env.vars = doi_text_vars(source->texts.list[i].key);
 
         if (doi_template_compile(&template, &env, source->texts.list[i].value,
                                  &err)
@@ -259,6 +261,7 @@ doi_check_compile(doi_check_t *check)
                != DOI_OK
             || doi_check_words(check, "weekday", lang->weekdays, DOI_WEEKDAYS)
                != DOI_OK
+            || doi_check_messages(check, lang) != DOI_OK
             || doi_check_problems(check, lang) != DOI_OK)
         {
             return DOI_ERROR;
@@ -387,6 +390,42 @@ doi_check_when(doi_check_t *check, doi_compiled_lang_t *lang)
     if (doi_template_compile(&lang->when, &env, text, &err) != DOI_OK) {
         return doi_pages_refuse(check->err, check->errsize, "LANG.txt", 0,
                                 err.text);
+    }
+
+    return DOI_OK;
+}
+
+
+/* Plain text, rendered by itself. */
+
+static int
+doi_check_messages(doi_check_t *check, doi_compiled_lang_t *lang)
+{
+    size_t                i;
+    doi_str_t             text;
+    doi_template_env_t    env;
+    doi_template_error_t  err;
+
+    memset(&env, 0, sizeof(doi_template_env_t));
+
+    env.vars = doi_message_names;
+    env.escape = DOI_ESCAPE_TEXT;
+
+    for (i = 0; i < DOI_MESSAGES; i++) {
+
+        if (doi_find_text(check, doi_from_text(doi_message_keys[i]), &text)
+            != DOI_OK)
+        {
+            return doi_pages_refuse(check->err, check->errsize, "LANG.txt", 0,
+                                    "lacks texts \"" DOI_MESSAGE_PREFIX "\"");
+        }
+
+        if (doi_template_compile(&lang->messages[i], &env, text, &err)
+            != DOI_OK)
+        {
+            return doi_pages_refuse(check->err, check->errsize, "LANG.txt", 0,
+                                    err.text);
+        }
     }
 
     return DOI_OK;
@@ -580,11 +619,22 @@ doi_find_text(void *ctx, doi_str_t key, doi_str_t *text)
 }
 
 
-static int
-doi_is_when(doi_str_t key)
+/* What a text may name. */
+
+static const char *const *
+doi_text_vars(doi_str_t key)
 {
+    size_t  len;
+
+    len = sizeof(DOI_MESSAGE_PREFIX) - 1;
+
+    if (key.len > len && memcmp(key.data, DOI_MESSAGE_PREFIX, len) == 0) {
+        return doi_message_names;
+    }
+
     return key.len == sizeof(DOI_WHEN) - 1
-           && memcmp(key.data, DOI_WHEN, key.len) == 0;
+           && memcmp(key.data, DOI_WHEN, key.len) == 0
+           ? doi_date_vars : doi_page_vars;
 }
 
 

@@ -70,6 +70,8 @@ typedef enum {
     DOI_VAR_LAST_TRY,
     DOI_VAR_DETAILS,
     DOI_VAR_TO_OWNER,
+    DOI_VAR_OPT_IN,
+    DOI_VAR_MESSAGE,
     DOI_VAR_STATES,
     DOI_VAR_MAILS = DOI_VAR_STATES + DOI_PAGES,
     DOI_VARS = DOI_VAR_MAILS + DOI_MAILS
@@ -93,9 +95,24 @@ typedef enum {
 extern const char *const  doi_date_vars[DOI_DATE_VARS + 1];
 
 
+/* What texts of messages may name. */
+
+typedef enum {
+    DOI_MESSAGE_KEYWORD = 0,
+    DOI_MESSAGE_LINK,
+    DOI_MESSAGE_OWNER,
+    DOI_MESSAGE_VARS
+} doi_message_var_t;
+
+extern const char *const  doi_message_names[DOI_MESSAGE_VARS + 1];
+
+/* "message.prompt", ...: their texts */
+extern const char *const  doi_message_keys[DOI_MESSAGES];
+
+
 /* What can be wrong with a form: names of texts. */
 
-#define DOI_PROBLEMS         9
+#define DOI_PROBLEMS         10
 
 extern const char *const  doi_problems[DOI_PROBLEMS];
 
@@ -134,6 +151,7 @@ typedef struct {
     doi_template_t  parts[DOI_PAGES][DOI_PARTS];
     doi_template_t  mails[DOI_MAILS][DOI_MAIL_PARTS];
     doi_template_t  when;
+    doi_template_t  messages[DOI_MESSAGES];
     doi_str_t       months[DOI_MONTHS];
     doi_str_t       weekdays[DOI_WEEKDAYS];     /* Monday first */
     doi_str_t       problems[DOI_PROBLEMS];

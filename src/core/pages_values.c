@@ -62,6 +62,8 @@ const char *const  doi_page_vars[DOI_VARS + 1] = {
     [DOI_VAR_LAST_TRY]       = "is.last_try",
     [DOI_VAR_DETAILS]        = "details",
     [DOI_VAR_TO_OWNER]       = "to.owner",
+    [DOI_VAR_OPT_IN]         = "is.opt_in",
+    [DOI_VAR_MESSAGE]        = "message",
 
     [DOI_VAR_STATES + DOI_PAGE_INVALID]       = "is.invalid",
     [DOI_VAR_STATES + DOI_PAGE_EXPIRED]       = "is.expired",
@@ -87,6 +89,11 @@ const char *const  doi_page_vars[DOI_VARS + 1] = {
     [DOI_VAR_STATES + DOI_PAGE_FORM]          = "is.form",
     [DOI_VAR_STATES + DOI_PAGE_LARGE]         = "is.large",
     [DOI_VAR_STATES + DOI_PAGE_TYPE]          = "is.type",
+    [DOI_VAR_STATES + DOI_PAGE_SUBSCRIBE_CHECK]  = "is.subscribe_check",
+    [DOI_VAR_STATES + DOI_PAGE_SUBSCRIBED]    = "is.subscribed",
+    [DOI_VAR_STATES + DOI_PAGE_OPT_CONFIRM]   = "is.opt_confirm",
+    [DOI_VAR_STATES + DOI_PAGE_UNSUBSCRIBE]   = "is.unsubscribe",
+    [DOI_VAR_STATES + DOI_PAGE_OPTED_OUT]     = "is.opted_out",
 
     [DOI_VAR_MAILS + DOI_MAIL_CONFIRM]           = "is.mail_confirm",
     [DOI_VAR_MAILS + DOI_MAIL_REMIND]            = "is.mail_remind",
@@ -95,6 +102,10 @@ const char *const  doi_page_vars[DOI_VARS + 1] = {
     [DOI_VAR_MAILS + DOI_MAIL_OWNER]             = "is.mail_owner",
     [DOI_VAR_MAILS + DOI_MAIL_OWNER_CANCELLED]   = "is.mail_owner_cancelled",
     [DOI_VAR_MAILS + DOI_MAIL_OWNER_DOUBT]       = "is.mail_owner_doubt",
+    [DOI_VAR_MAILS + DOI_MAIL_OPT_IN]            = "is.mail_opt_in",
+    [DOI_VAR_MAILS + DOI_MAIL_OPT_IN_REMIND]     = "is.mail_opt_in_remind",
+    [DOI_VAR_MAILS + DOI_MAIL_SUBSCRIBED]        = "is.mail_subscribed",
+    [DOI_VAR_MAILS + DOI_MAIL_OPTED_OUT]         = "is.mail_opted_out",
 
     [DOI_VARS] = NULL
 };
@@ -106,6 +117,7 @@ const char *const  doi_problems[DOI_PROBLEMS] = {
     "problem.text",
     "problem.long",
     "problem.email",
+    "problem.number",
     "problem.emails",
     "problem.slot",
     "problem.broken",
@@ -138,6 +150,10 @@ doi_page_values(const doi_pages_t *pages, doi_page_t page, size_t lang,
     values[DOI_VAR_STATES + page] = doi_yes;
 
     doi_retry_values(vars->retry_after, scratch, values);
+
+    if (page == DOI_PAGE_OPT_CONFIRM || page == DOI_PAGE_UNSUBSCRIBE) {
+        values[DOI_VAR_ASK] = doi_yes;
+    }
 
     if (page == DOI_PAGE_CONFIRM || page == DOI_PAGE_WRONG_CODE) {
         doi_ask_values(page, vars, scratch, values);
@@ -217,11 +233,16 @@ doi_common_values(const doi_pages_t *pages, size_t lang,
     values[DOI_VAR_SUMMARY] = vars->summary;
     values[DOI_VAR_NAME] = vars->name;
     values[DOI_VAR_EMAIL] = vars->email;
+    values[DOI_VAR_MESSAGE] = vars->message;
     values[DOI_VAR_SLOT] = doi_slot_text(compiled, vars->slot, vars->zone,
                                          scratch->slot);
     values[DOI_VAR_EXPIRES] = doi_time_text(compiled, vars->expires,
                                             vars->expires_zone,
                                             scratch->expires);
+
+    if (vars->opt_in) {
+        values[DOI_VAR_OPT_IN] = doi_yes;
+    }
 
     if (vars->owner_name.len || vars->owner_email.len || vars->owner_phone.len
         || vars->owner_url.len)

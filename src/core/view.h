@@ -31,6 +31,19 @@ typedef enum {
     DOI_TABLE_QUEUE,        /* state, due, id -> "" : the outbox in order    */
     DOI_TABLE_LIMITS,       /* hash -> times of the last events (limit.h)    */
     DOI_TABLE_SUPPRESSED,   /* hash of an address -> since when              */
+    DOI_TABLE_CONTACTS,     /* id -> contact record (consent.h)              */
+    DOI_TABLE_PERSONS,      /* hash of a person -> ids of the contacts       */
+    DOI_TABLE_TOKENS,       /* token id -> what it names; contact, token id  */
+    DOI_TABLE_MESSAGES,     /* delivery -> reply; contact, delivery          */
+    DOI_TABLE_LEDGER,       /* contact, seq -> entry (ledger.h)              */
+    DOI_TABLE_CONTENT,      /* contact, seq -> what the entry commits to     */
+    DOI_TABLE_DIRTY,        /* contact -> "" : head that is not sealed       */
+    DOI_TABLE_EPOCHS,       /* epoch -> its seal                             */
+    DOI_TABLE_SEALED,       /* epoch, contact -> head                        */
+    DOI_TABLE_WORDINGS,     /* wording id -> text                            */
+    DOI_TABLE_PROVIDER,     /* hash of a message id -> since when            */
+    DOI_TABLE_REVIEW,       /* hour, hash -> doubtful text; contact, row     */
+    DOI_TABLE_STATS,        /* day and what is counted -> counts             */
     DOI_TABLES              /* how many tables there are                     */
 } doi_table_t;
 

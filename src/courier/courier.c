@@ -196,6 +196,8 @@ doi_courier_dispatch(doi_courier_t *c)
         result.retry_after = e->retry_after;
         result.etag = e->etag;
         result.text = e->text;
+        result.body.data = e->body;
+        result.body.len = e->body_len;
 
         e->done(e->data, &result);
 

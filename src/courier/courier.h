@@ -15,6 +15,7 @@
 
 #define DOI_COURIER_JOBS    64      /* accepted and not yet answered         */
 #define DOI_COURIER_HEADERS 12
+#define DOI_COURIER_BODY    16384   /* of an answer that are kept           */
 
 
 typedef enum {
@@ -88,6 +89,10 @@ typedef struct {
     const char        *text;        /* why, for logs and operators: no address,
                                        no secret, printable ASCII, at most 200
                                        bytes                                 */
+    doi_str_t          body;        /* HTTP: of the answer, at most its first
+                                       DOI_COURIER_BODY bytes; valid during the
+                                       callback; there may be less of it than
+                                       was announced                         */
 } doi_job_result_t;
 
 typedef void (*doi_job_done_pt)(void *data, const doi_job_result_t *result);

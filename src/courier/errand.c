@@ -63,6 +63,17 @@ doi_errand_copy(const doi_job_t *job)
 
     size += job->body.len;
 
+    /* the answer goes where it is wiped out with everything else */
+
+    if (job->kind == DOI_JOB_HTTP) {
+
+        if (size > SIZE_MAX - DOI_COURIER_BODY) {
+            return NULL;
+        }
+
+        size += DOI_COURIER_BODY;
+    }
+
     e = calloc(1, size);
     if (e == NULL) {
         return NULL;
@@ -88,6 +99,10 @@ doi_errand_copy(const doi_job_t *job)
     }
 
     e->job.body.data = (uint8_t *) p;
+
+    if (job->kind == DOI_JOB_HTTP) {
+        e->body = (uint8_t *) p + job->body.len;
+    }
 
     return e;
 }

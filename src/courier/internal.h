@@ -36,6 +36,9 @@ struct doi_errand_s {
     unsigned           retry_after;
     char               etag[DOI_ETAG_MAX + 1];
     char               text[DOI_TEXT_MAX + 1];
+
+    uint8_t           *body;        /* HTTP: of the answer, DOI_COURIER_BODY */
+    size_t             body_len;
 };
 
 
@@ -90,7 +93,7 @@ struct doi_transfer_s {
     unsigned           refused:1;   /* an address was not global             */
 
     long               status;      /* HTTP, of the headers being read       */
-    size_t             dropped;     /* bytes of the body                     */
+    size_t             read;        /* bytes of the body                     */
 
     doi_smtp_t         smtp;
     char               error[CURL_ERROR_SIZE];

@@ -23,7 +23,7 @@
 
 #define TRANSFER_TIMEOUT    30          /* seconds, of jobs that have none    */
 #define TRANSFER_CONNECT    10
-#define TRANSFER_DROP       65536       /* bytes of a body that are read      */
+#define TRANSFER_READ       65536       /* bytes of a body that are read      */
 
 
 static CURLcode transfer_set(doi_transfer_t *t);
@@ -659,15 +659,27 @@ transfer_on_header(char *p, size_t size, size_t n, void *data)
 static size_t
 transfer_on_body(char *p, size_t size, size_t n, void *data)
 {
+    size_t           len;
+    doi_errand_t    *e;
     doi_transfer_t  *t;
 
-    (void) p;
-
     t = data;
+    e = t->errand;
     n *= size;
-    t->dropped += n;
+    t->read += n;
 
-    return t->dropped > TRANSFER_DROP ? 0 : n;
+    len = e->body != NULL ? DOI_COURIER_BODY - e->body_len : 0;
+
+    if (len > n) {
+        len = n;
+    }
+
+    if (len != 0) {
+        memcpy(e->body + e->body_len, p, len);
+        e->body_len += len;
+    }
+
+    return t->read > TRANSFER_READ ? 0 : n;
 }
 
 /* NOLINTEND(readability-non-const-parameter) */

@@ -6,6 +6,7 @@
  *   ngx_http_doi_conf.c       setters of the directives
  *   ngx_http_doi_conf_files.c    likewise, those that have to do with files
  *   ngx_http_doi_process.c    the store in a worker: open, wake up, close
+ *   ngx_http_doi_conf_check.c  checks of a location
  *   ngx_http_doi_conf_booking.c  setters and checks of the booking directives
  *   ngx_http_doi_conf_courier.c  setters of doi_mail, doi_webhook, doi_caldav
  *   ngx_http_doi_link.c       access phase: view, claim
@@ -28,6 +29,13 @@
  *   ngx_http_doi_deliver_fanout.c, _mail.c, _calendar.c, _webhook.c
  *   ngx_http_doi_ical.c       a booking as an appointment
  *   ngx_http_doi_feed.c       calendar feed
+ *   ngx_http_doi_api_routes.c  JSON API: which call a request is
+ *   ngx_http_doi_api_{contacts,unsubscribe,ledger,review,import,import_row,
+ *                    export}.c  JSON API: consent
+ *   ngx_http_doi_ledger.c, _event.c   the consent ledger, see
+ *                             ngx_http_doi_consent.h
+ *   ngx_http_doi_gate.c, _gate_recipients.c, _conf_gate.c   doi_consent
+ *   ngx_http_doi_deliver_sync.c  CRMs
  *   ngx_http_doi_metrics.c    Prometheus
  */
 
@@ -41,6 +49,8 @@
 #include "../core/token.h"
 #include "../core/link.h"
 #include "../core/booking.h"
+#include "../core/consent.h"
+#include "../core/keyword.h"
 #include "../core/form.h"
 #include "../core/address.h"
 #include "../core/seal.h"
@@ -56,10 +66,29 @@
 #define NGX_HTTP_DOI_API_READ     0x01
 #define NGX_HTTP_DOI_API_MINT     0x02
 #define NGX_HTTP_DOI_API_RESOLVE  0x04
+#define NGX_HTTP_DOI_API_CONSENT  0x08
+#define NGX_HTTP_DOI_API_OVERRIDE 0x10
 
 #define NGX_HTTP_DOI_DELIVERS     (DOI_DELIVERS - DOI_DELIVER_CONFIRM)
 
 #define NGX_HTTP_DOI_UPSTREAMS    5     /* proxy, fastcgi, uwsgi, scgi, grpc */
+
+#define NGX_HTTP_DOI_CONSENT_EVENTS   8     /* at least DOI_CONSENT_EVENTS   */
+#define NGX_HTTP_DOI_CONSENT_SOURCES  8     /* at least DOI_SOURCES          */
+
+
+/* What the gate of doi_consent said. */
+
+typedef enum {
+    NGX_HTTP_DOI_GATE_PASSED = 0,
+    NGX_HTTP_DOI_GATE_NEVER,
+    NGX_HTTP_DOI_GATE_PENDING,
+    NGX_HTTP_DOI_GATE_OUT,
+    NGX_HTTP_DOI_GATE_SINGLE,           /* not confirmed                     */
+    NGX_HTTP_DOI_GATE_INVALID,          /* no recipient, or not an address   */
+    NGX_HTTP_DOI_GATE_UNAVAILABLE,
+    NGX_HTTP_DOI_GATE_RESULTS
+} ngx_http_doi_gate_e;
 
 
 /* Counters of all workers, in a shared zone that survives reloads. */
@@ -88,6 +117,13 @@ typedef struct {
     _Atomic uint64_t   failed[NGX_HTTP_DOI_DELIVERS];   /* tries             */
     _Atomic uint64_t   dead[NGX_HTTP_DOI_DELIVERS];
     _Atomic uint64_t   suppressed;                      /* mails not sent    */
+
+    /* changes of a status, by event and source */
+    _Atomic uint64_t   consent[NGX_HTTP_DOI_CONSENT_EVENTS]
+                              [NGX_HTTP_DOI_CONSENT_SOURCES];
+    _Atomic uint64_t   prompts;
+    _Atomic uint64_t   confirmations;
+    _Atomic uint64_t   gate[NGX_HTTP_DOI_GATE_RESULTS];
 } ngx_http_doi_stats_t;
 
 #define ngx_http_doi_count(counter)                                           \
@@ -175,6 +211,12 @@ typedef struct {
     ngx_uint_t                 holds;       /* doi_hold, doi_confirm or doi_api
                                                is somewhere: a courier is
                                                needed                        */
+
+    struct ngx_http_doi_gateway_s  *gateways[DOI_CHANNELS];
+
+    ngx_uint_t                 consent;     /* a directive of the consent ledger
+                                               is somewhere                  */
+    ngx_array_t               *syncs;       /* ngx_http_doi_sync_t           */
 } ngx_http_doi_main_conf_t;
 
 
@@ -255,6 +297,17 @@ typedef struct {
                                                HTML, JSON per language       */
     ngx_uint_t                 api;         /* NGX_HTTP_DOI_API_* */
     ngx_flag_t                 metrics;
+
+    /* each NULL: off */
+    struct ngx_http_doi_inbound_conf_s      *inbound;
+    struct ngx_http_doi_subscribe_conf_s    *subscribe;
+    struct ngx_http_doi_unsubscribe_conf_s  *unsubscribe;
+    doi_keywords_t            *keywords;
+    ngx_http_complex_value_t  *messages[DOI_MESSAGES];
+
+    struct ngx_http_doi_gate_conf_s  *gate; /* NULL: off */
+    ngx_uint_t                 optout_scope;    /* doi_optout_scope_t */
+    ngx_uint_t                 evidence;    /* ngx_http_doi_client_e */
 } ngx_http_doi_loc_conf_t;
 
 
@@ -294,6 +347,7 @@ typedef struct {
     ngx_chain_t               *page;        /* to be sent in place of nginx's */
 
     struct ngx_http_doi_api_s *api;         /* call to the API               */
+    struct ngx_http_doi_gate_s  *gate;      /* doi_consent                   */
     struct ngx_http_doi_booking_s  *booking;    /* doi_hold, doi_confirm     */
 
     ngx_str_t                  url_token;   /* $doi_token while a link is    */
@@ -477,6 +531,15 @@ ngx_int_t ngx_http_doi_page_prepare(ngx_conf_t *cf,
 /* The page for a state of a link that does not let the visitor in. */
 doi_page_t ngx_http_doi_state_page(const doi_link_answer_t *answer);
 
+/* checks */
+
+char *ngx_http_doi_check_handlers(ngx_conf_t *cf,
+    ngx_http_doi_loc_conf_t *prev, ngx_http_doi_loc_conf_t *conf);
+char *ngx_http_doi_check_link(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf,
+    const char *name);
+char *ngx_http_doi_check_upstreams(ngx_conf_t *cf,
+    ngx_http_doi_loc_conf_t *conf, const char *name);
+
 /* booking directives */
 
 char *ngx_http_doi_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -486,6 +549,31 @@ char *ngx_http_doi_mail(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_doi_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_doi_caldav(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_doi_feed(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+char *ngx_http_doi_inbound(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_gateway(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_keyword(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_message(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_subscribe(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_unsubscribe(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_doi_merge_consent(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
+    ngx_http_doi_loc_conf_t *conf);
+ngx_int_t ngx_http_doi_subscribe_handler(ngx_http_request_t *r,
+    ngx_http_doi_loc_conf_t *conf);
+ngx_int_t ngx_http_doi_unsubscribe_handler(ngx_http_request_t *r,
+    ngx_http_doi_loc_conf_t *conf);
+
+/* The first line of a file that others may not read, zero-terminated. */
+char *ngx_http_doi_secret_file(ngx_conf_t *cf, const char *directive,
+    ngx_str_t *path, ngx_str_t *secret);
+
+/* scheme, at least one character of a host, nothing that a URL may not have. */
+ngx_uint_t ngx_http_doi_is_url(ngx_str_t *url, const char *scheme);
+
+/* Limits of a location, with the defaults of those that are not given. */
+char *ngx_http_doi_default_limits(ngx_conf_t *cf,
+    ngx_http_doi_loc_conf_t *conf);
 
 /* Merges them, and refuses what would let a booking slip past the module. */
 char *ngx_http_doi_merge_booking(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,

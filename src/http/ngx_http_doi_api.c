@@ -1,24 +1,9 @@
 /*
- * The JSON API of operators: routing, bodies and answers.  Who may call it is
+ * The JSON API of operators: bodies and answers.  Who may call it is
  * nginx's business; the user name that nginx checked is the actor in records.
  */
 
 #include "ngx_http_doi_api.h"
-
-
-typedef struct {
-    const char            *name;
-    ngx_uint_t             address;     /* ids are mail addresses            */
-} ngx_http_doi_api_resource_t;
-
-typedef struct {
-    ngx_uint_t             method;
-    ngx_uint_t             resource;    /* NGX_HTTP_DOI_LINKS ...            */
-    const char            *under;       /* after its name, or after the id   */
-    ngx_uint_t             with_id;
-    ngx_uint_t             permission;
-    ngx_http_doi_api_pt    handler;
-} ngx_http_doi_api_route_t;
 
 
 /* An operation in flight; the request may be gone when it is done. */
@@ -29,12 +14,6 @@ typedef struct ngx_http_doi_api_op_s {
 } ngx_http_doi_api_op_t;
 
 
-static ngx_int_t ngx_http_doi_api_route(ngx_http_doi_api_t *api,
-    ngx_http_doi_api_route_t **found);
-static ngx_int_t ngx_http_doi_api_path(ngx_http_doi_api_t *api,
-    ngx_str_t *path, ngx_uint_t *resource, ngx_uint_t *with_id);
-static ngx_int_t ngx_http_doi_api_not_allowed(ngx_http_doi_api_t *api,
-    ngx_uint_t methods);
 static void ngx_http_doi_api_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_doi_api_run(ngx_http_doi_api_t *api);
 static ngx_int_t ngx_http_doi_api_read(ngx_http_doi_api_t *api);
@@ -45,56 +24,6 @@ static ngx_int_t ngx_http_doi_api_actor(ngx_http_doi_api_t *api);
 
 
 #define NGX_HTTP_DOI_API_BODY   65536   /* bytes */
-
-#define NGX_HTTP_DOI_LINKS         0
-#define NGX_HTTP_DOI_BOOKINGS      1
-#define NGX_HTTP_DOI_OUTBOX        2
-#define NGX_HTTP_DOI_SUPPRESSIONS  3
-
-static const ngx_http_doi_api_resource_t  ngx_http_doi_api_resources[] = {
-    { "links", 0 },
-    { "bookings", 0 },
-    { "outbox", 0 },
-    { "suppressions", 1 },
-    { NULL, 0 }
-};
-
-
-static ngx_http_doi_api_route_t  ngx_http_doi_api_routes[] = {
-    { NGX_HTTP_POST,   NGX_HTTP_DOI_LINKS, "", 0,
-      NGX_HTTP_DOI_API_MINT, ngx_http_doi_api_mint },
-    { NGX_HTTP_GET,    NGX_HTTP_DOI_LINKS, "", 0,
-      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_list },
-    { NGX_HTTP_GET,    NGX_HTTP_DOI_LINKS, "", 1,
-      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_show },
-    { NGX_HTTP_DELETE, NGX_HTTP_DOI_LINKS, "", 1,
-      NGX_HTTP_DOI_API_MINT, ngx_http_doi_api_revoke },
-    { NGX_HTTP_POST,   NGX_HTTP_DOI_LINKS, "/resolve", 1,
-      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_resolve },
-
-    { NGX_HTTP_GET,    NGX_HTTP_DOI_BOOKINGS, "", 0,
-      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_bookings },
-    { NGX_HTTP_GET,    NGX_HTTP_DOI_BOOKINGS, "", 1,
-      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_booking },
-    { NGX_HTTP_DELETE, NGX_HTTP_DOI_BOOKINGS, "", 1,
-      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_booking_cancel },
-    { NGX_HTTP_POST,   NGX_HTTP_DOI_BOOKINGS, "/resolve", 1,
-      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_booking_resolve },
-    { NGX_HTTP_POST,   NGX_HTTP_DOI_BOOKINGS, "/resend", 1,
-      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_booking_resend },
-
-    { NGX_HTTP_GET,    NGX_HTTP_DOI_OUTBOX, "", 0,
-      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_outbox },
-    { NGX_HTTP_POST,   NGX_HTTP_DOI_OUTBOX, "/retry", 1,
-      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_outbox_retry },
-
-    { NGX_HTTP_GET,    NGX_HTTP_DOI_SUPPRESSIONS, "", 1,
-      NGX_HTTP_DOI_API_READ, ngx_http_doi_api_suppression },
-    { NGX_HTTP_DELETE, NGX_HTTP_DOI_SUPPRESSIONS, "", 1,
-      NGX_HTTP_DOI_API_RESOLVE, ngx_http_doi_api_suppression_lift },
-
-    { 0, 0, NULL, 0, 0, NULL }
-};
 
 
 ngx_int_t
@@ -126,6 +55,12 @@ ngx_http_doi_api_handler(ngx_http_request_t *r)
     }
 
     ctx->api = api;
+
+    /* an import may be large: it is read as it comes */
+
+    if (ngx_http_doi_api_is_import(api)) {
+        return ngx_http_doi_api_import_begin(api);
+    }
 
     if (r->headers_in.content_length_n > NGX_HTTP_DOI_API_BODY) {
         rc = ngx_http_discard_request_body(r);
@@ -164,15 +99,37 @@ static ngx_int_t
 ngx_http_doi_api_run(ngx_http_doi_api_t *api)
 {
     ngx_int_t                  rc;
-    ngx_http_doi_loc_conf_t   *conf;
-    ngx_http_doi_api_route_t  *route;
+    ngx_uint_t                 allowed;
 
-    conf = ngx_http_get_module_loc_conf(api->request, ngx_http_doi_module);
+    const ngx_http_doi_api_route_t  *route;
 
-    rc = ngx_http_doi_api_route(api, &route);
+    route = ngx_http_doi_api_find(api, &allowed);
+
     if (route == NULL) {
+        return ngx_http_doi_api_no_route(api, allowed);
+    }
+
+    rc = ngx_http_doi_api_permit(api, route);
+    if (rc != NGX_DECLINED) {
         return rc;
     }
+
+    rc = ngx_http_doi_api_read(api);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    return route->handler(api);
+}
+
+
+ngx_int_t
+ngx_http_doi_api_permit(ngx_http_doi_api_t *api,
+    const ngx_http_doi_api_route_t *route)
+{
+    ngx_http_doi_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(api->request, ngx_http_doi_module);
 
     if (!(conf->api & route->permission)) {
         return ngx_http_doi_api_problem(api, NGX_HTTP_FORBIDDEN,
@@ -184,174 +141,11 @@ ngx_http_doi_api_run(ngx_http_doi_api_t *api)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_doi_api_read(api);
-    if (rc != NGX_DECLINED) {
-        return rc;
-    }
-
     if (ngx_http_doi_process_store() == NULL) {
         return ngx_http_doi_api_unavailable(api);
     }
 
-    return route->handler(api);
-}
-
-
-static ngx_int_t
-ngx_http_doi_api_route(ngx_http_doi_api_t *api,
-    ngx_http_doi_api_route_t **found)
-{
-    ngx_str_t                  path;
-    ngx_uint_t                 resource, with_id, method, allowed;
-    ngx_http_request_t        *r;
-    ngx_http_doi_api_route_t  *route;
-
-    r = api->request;
-    *found = NULL;
-
-    if (ngx_http_doi_api_path(api, &path, &resource, &with_id) != NGX_OK) {
-        goto not_found;
-    }
-
-    method = (r->method == NGX_HTTP_HEAD) ? NGX_HTTP_GET : r->method;
-    allowed = 0;
-
-    for (route = ngx_http_doi_api_routes; route->handler; route++) {
-
-        if (route->resource != resource
-            || route->with_id != with_id
-            || path.len != ngx_strlen(route->under)
-            || ngx_strncmp(path.data, route->under, path.len) != 0)
-        {
-            continue;
-        }
-
-        if (route->method == method) {
-            *found = route;
-            return NGX_OK;
-        }
-
-        allowed |= route->method;
-    }
-
-    if (allowed) {
-        return ngx_http_doi_api_not_allowed(api, allowed);
-    }
-
-not_found:
-
-    return ngx_http_doi_api_problem(api, NGX_HTTP_NOT_FOUND, "not_found",
-                                    "there is no such resource");
-}
-
-
-/* What stands behind the location's prefix: RESOURCE[/ID][REST]. */
-
-static ngx_int_t
-ngx_http_doi_api_path(ngx_http_doi_api_t *api, ngx_str_t *path,
-    ngx_uint_t *resource, ngx_uint_t *with_id)
-{
-    size_t                     len;
-    doi_str_t                  id;
-    ngx_uint_t                 i;
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    const ngx_http_doi_api_resource_t  *known;
-
-    r = api->request;
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (r->uri.len < clcf->name.len) {
-        return NGX_DECLINED;
-    }
-
-    path->data = r->uri.data + clcf->name.len;
-    path->len = r->uri.len - clcf->name.len;
-
-    if (path->len && path->data[0] == '/') {
-        path->data++;
-        path->len--;
-    }
-
-    known = ngx_http_doi_api_resources;
-
-    for (i = 0; known[i].name; i++) {
-        len = ngx_strlen(known[i].name);
-
-        if (path->len >= len && ngx_strncmp(path->data, known[i].name, len) == 0
-            && (path->len == len || path->data[len] == '/'))
-        {
-            break;
-        }
-    }
-
-    if (known[i].name == NULL) {
-        return NGX_DECLINED;
-    }
-
-    *resource = i;
-    *with_id = 0;
-
-    path->data += len;
-    path->len -= len;
-
-    if (path->len > 1) {
-
-        *with_id = 1;
-
-        api->id_text.data = path->data + 1;
-        api->id_text.len = path->len - 1;
-
-        if (!known[i].address) {
-            id.data = path->data + 1;
-            id.len = ngx_min(path->len - 1, DOI_ID_CHARS);
-
-            if (doi_id_decode(id, api->id) != DOI_OK) {
-                return NGX_DECLINED;
-            }
-
-            api->id_text.len = DOI_ID_CHARS;
-        }
-
-        path->data += 1 + api->id_text.len;
-        path->len -= 1 + api->id_text.len;
-    }
-
-    if (path->len == 1 && path->data[0] == '/') {
-        path->len = 0;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_doi_api_not_allowed(ngx_http_doi_api_t *api, ngx_uint_t methods)
-{
-    u_char  *p, *allow;
-
-    allow = ngx_pnalloc(api->request->pool, sizeof("GET, HEAD, POST, DELETE"));
-    if (allow == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    p = ngx_sprintf(allow, "%s%s%s%s",
-                    (methods & NGX_HTTP_GET) ? "GET, HEAD" : "",
-                    (methods & NGX_HTTP_GET)
-                    && (methods & (NGX_HTTP_POST|NGX_HTTP_DELETE)) ? ", " : "",
-                    (methods & NGX_HTTP_POST) ? "POST" : "",
-                    (methods & NGX_HTTP_DELETE) ? "DELETE" : "");
-
-    if (ngx_http_doi_header(api->request, "Allow", allow, p - allow)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return ngx_http_doi_api_problem(api, NGX_HTTP_NOT_ALLOWED, "method",
-                                    "this resource knows other methods only, "
-                                    "see Allow");
+    return NGX_DECLINED;
 }
 
 
@@ -638,6 +432,10 @@ ngx_http_doi_api_cleanup(void *data)
 
     if (api->op) {
         api->op->api = NULL;
+    }
+
+    if (api->event.timer_set) {
+        ngx_del_timer(&api->event);
     }
 }
 

@@ -20,10 +20,21 @@ typedef struct ngx_http_doi_api_s {
     ngx_str_t                  actor;       /* $remote_user, may be empty    */
     struct ngx_http_doi_api_op_s  *op;      /* in flight                     */
     void                      *data;        /* of the call                   */
+    ngx_event_t                event;       /* ngx_http_doi_api_later        */
+    ngx_int_t                (*later)(struct ngx_http_doi_api_s *api);
 } ngx_http_doi_api_t;
 
 /* NGX_DONE: it goes on later; all else is to finalize the request with. */
 typedef ngx_int_t (*ngx_http_doi_api_pt)(ngx_http_doi_api_t *api);
+
+typedef struct {
+    ngx_uint_t             method;
+    ngx_uint_t             resource;    /* NGX_HTTP_DOI_LINKS ...            */
+    const char            *under;       /* after its name, or after the id   */
+    ngx_uint_t             with_id;
+    ngx_uint_t             permission;
+    ngx_http_doi_api_pt    handler;
+} ngx_http_doi_api_route_t;
 
 /* Called with the result of an operation, unless the client is gone. */
 typedef ngx_int_t (*ngx_http_doi_api_done_pt)(ngx_http_doi_api_t *api,
@@ -60,6 +71,18 @@ ngx_int_t ngx_http_doi_api_submit(ngx_http_doi_api_t *api, ngx_uint_t op,
 ngx_int_t ngx_http_doi_api_unavailable(ngx_http_doi_api_t *api);
 
 
+/* The call; NULL: none, *allowed are the methods that the resource knows. */
+const ngx_http_doi_api_route_t *ngx_http_doi_api_find(ngx_http_doi_api_t *api,
+    ngx_uint_t *allowed);
+ngx_int_t ngx_http_doi_api_no_route(ngx_http_doi_api_t *api,
+    ngx_uint_t allowed);
+ngx_uint_t ngx_http_doi_api_is_import(ngx_http_doi_api_t *api);
+
+/* NGX_DECLINED: it may be made; api->actor is filled. */
+ngx_int_t ngx_http_doi_api_permit(ngx_http_doi_api_t *api,
+    const ngx_http_doi_api_route_t *route);
+
+
 /* What the lists of bookings and of the outbox have in common. */
 
 #define NGX_HTTP_DOI_CURSOR_MAX  20     /* bytes of a key */
@@ -72,6 +95,7 @@ typedef struct {
     json_t              *rows;
     u_char               cursor[NGX_HTTP_DOI_CURSOR_MAX];
     size_t               cursor_len;
+    doi_view_t          *view;      /* for who looks further                 */
     unsigned             more:1;
 } ngx_http_doi_api_page_t;
 
@@ -108,5 +132,21 @@ ngx_int_t ngx_http_doi_api_outbox(ngx_http_doi_api_t *api);
 ngx_int_t ngx_http_doi_api_outbox_retry(ngx_http_doi_api_t *api);
 ngx_int_t ngx_http_doi_api_suppression(ngx_http_doi_api_t *api);
 ngx_int_t ngx_http_doi_api_suppression_lift(ngx_http_doi_api_t *api);
+
+ngx_int_t ngx_http_doi_api_contact(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_contact_event(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_contact_erase(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_evidence(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_unsubscribe(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_export(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_review(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_review_decide(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_ledger_verify(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_ledger_seal(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_stats(ngx_http_doi_api_t *api);
+
+/* The import's body is read as it comes: begin is called before it is. */
+ngx_int_t ngx_http_doi_api_import(ngx_http_doi_api_t *api);
+ngx_int_t ngx_http_doi_api_import_begin(ngx_http_doi_api_t *api);
 
 #endif /* NGX_HTTP_DOI_API_H */

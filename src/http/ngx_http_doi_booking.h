@@ -37,11 +37,15 @@ typedef struct ngx_http_doi_booking_s {
     ngx_str_t              field;       /* the problem is with               */
     doi_time_t             expires;     /* hold                              */
 
+    struct ngx_http_doi_contact_s  *contact;    /* subscribe                 */
+    doi_consent_answer_t   consent;     /* answer to an event                */
+
     const char            *state;       /* $doi_state, or NULL               */
     ngx_uint_t             op;          /* DOI_OP_BOOKING_*, the last one    */
 
     unsigned               hold:1;      /* doi_hold, not doi_confirm         */
     unsigned               has_record:1;
+    unsigned               opt_in:1;    /* no booking           */
     unsigned               page:1;      /* confirm: answer=page              */
     unsigned               replayed:1;  /* confirm: accept... are filled     */
 } ngx_http_doi_booking_t;
@@ -60,6 +64,11 @@ ngx_int_t ngx_http_doi_read_body(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx);
 ngx_int_t ngx_http_doi_wait(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     ngx_uint_t op, void *arg, size_t len);
+
+/* waits for an event, whose answer goes to ctx->booking->consent */
+struct ngx_http_doi_event_s;
+ngx_int_t ngx_http_doi_wait_event(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx, struct ngx_http_doi_event_s *event);
 
 /* hold */
 
@@ -81,6 +90,11 @@ ngx_int_t ngx_http_doi_body(ngx_http_request_t *r, size_t max,
  * NGX_DECLINED: ctx->booking->problem and field say what is wrong; NGX_ERROR.
  */
 ngx_int_t ngx_http_doi_form_read(ngx_http_request_t *r,
+    ngx_http_doi_ctx_t *ctx, ngx_http_doi_loc_conf_t *conf, ngx_str_t *body);
+
+/* the address as it was sent, and the person, to form.email and
+   form.name.  As form_read. */
+ngx_int_t ngx_http_doi_form_contact(ngx_http_request_t *r,
     ngx_http_doi_ctx_t *ctx, ngx_http_doi_loc_conf_t *conf, ngx_str_t *body);
 
 /* Writes what the configuration limits to limits, which has room for

@@ -394,10 +394,17 @@ ngx_http_doi_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         } else if (ngx_strcmp(value[i].data, "resolve") == 0) {
             lcf->api |= NGX_HTTP_DOI_API_RESOLVE;
 
+        } else if (ngx_strcmp(value[i].data, "consent") == 0) {
+            lcf->api |= NGX_HTTP_DOI_API_CONSENT;
+
+        } else if (ngx_strcmp(value[i].data, "override") == 0) {
+            lcf->api |= NGX_HTTP_DOI_API_OVERRIDE;
+
         } else {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "unknown permission \"%V\" of \"doi_api\": "
-                               "known are \"read\", \"mint\" and \"resolve\"",
+                               "known are \"read\", \"mint\", \"resolve\", "
+                               "\"consent\" and \"override\"",
                                &value[i]);
             return NGX_CONF_ERROR;
         }

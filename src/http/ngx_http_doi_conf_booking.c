@@ -14,8 +14,6 @@ static char *ngx_http_doi_hold_time(ngx_conf_t *cf, ngx_str_t *value,
     ngx_str_t *arg, time_t *seconds);
 static char *ngx_http_doi_hold_slot(ngx_conf_t *cf,
     ngx_http_doi_hold_conf_t *hold, ngx_str_t *value);
-static char *ngx_http_doi_default_limits(ngx_conf_t *cf,
-    ngx_http_doi_loc_conf_t *conf);
 static char *ngx_http_doi_check_hold(ngx_conf_t *cf,
     ngx_http_doi_loc_conf_t *conf);
 
@@ -584,7 +582,7 @@ ngx_http_doi_check_hold(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
 /* The limits of this location: what is configured, and the defaults of those
    kinds that are not. */
 
-static char *
+char *
 ngx_http_doi_default_limits(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
 {
     ngx_uint_t             i, given;

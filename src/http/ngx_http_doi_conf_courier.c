@@ -19,9 +19,6 @@ static char *ngx_http_doi_webhook_secret(ngx_conf_t *cf,
     ngx_http_doi_webhook_t *hook, ngx_str_t *path);
 static char *ngx_http_doi_webhook_events(ngx_conf_t *cf,
     ngx_http_doi_webhook_t *hook, ngx_str_t *value);
-static char *ngx_http_doi_secret_file(ngx_conf_t *cf, const char *directive,
-    ngx_str_t *path, ngx_str_t *secret);
-static ngx_uint_t ngx_http_doi_is_url(ngx_str_t *url, const char *scheme);
 static ngx_uint_t ngx_http_doi_is_plain(ngx_str_t *text);
 
 
@@ -561,9 +558,7 @@ ngx_http_doi_caldav(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* The first line of a file that others may not read, zero-terminated. */
-
-static char *
+char *
 ngx_http_doi_secret_file(ngx_conf_t *cf, const char *directive,
     ngx_str_t *path, ngx_str_t *secret)
 {
@@ -622,9 +617,7 @@ ngx_http_doi_secret_file(ngx_conf_t *cf, const char *directive,
 }
 
 
-/* scheme, at least one character of a host, nothing that a URL may not have. */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_http_doi_is_url(ngx_str_t *url, const char *scheme)
 {
     ngx_str_t  rest;

@@ -9,6 +9,7 @@
  */
 
 #include "ngx_http_doi_booking.h"
+#include "ngx_http_doi_consent.h"
 
 
 static ngx_int_t ngx_http_doi_confirm_begin(ngx_http_request_t *r,
@@ -409,13 +410,38 @@ static ngx_int_t
 ngx_http_doi_confirm_answered(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     ngx_http_doi_loc_conf_t *conf)
 {
+    ngx_int_t                rc;
     doi_page_t               page;
     ngx_http_doi_booking_t  *b;
 
     b = ctx->booking;
 
+    if (b->op == DOI_OP_CONSENT_EVENT) {
+        return ngx_http_doi_opt_in_answered(r, ctx);
+    }
+
     if (ctx->result == DOI_RETRY || ctx->result == DOI_UNKNOWN) {
         return ngx_http_doi_send_page(r, ctx, DOI_PAGE_UNAVAILABLE);
+    }
+
+    if (b->answer.state == DOI_BOOKING_UNKNOWN) {
+
+        /* it may be the link of a subscription */
+
+        rc = (b->op == DOI_OP_BOOKING_READ)
+             ? ngx_http_doi_opt_in_view(r, ctx)
+             : ngx_http_doi_opt_in_click(r, ctx,
+                                         b->op == DOI_OP_BOOKING_CANCEL
+                                         ? DOI_CONSENT_REVOKE
+                                         : DOI_CONSENT_CONFIRM);
+
+        if (rc == NGX_ERROR) {
+            return ngx_http_doi_send_page(r, ctx, DOI_PAGE_UNAVAILABLE);
+        }
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
     }
 
     b->state = doi_booking_state_name(b->answer.state);

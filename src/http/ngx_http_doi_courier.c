@@ -64,7 +64,6 @@ static ngx_uint_t ngx_http_doi_courier_has_room(ngx_http_doi_look_t *look,
 static ngx_uint_t ngx_http_doi_courier_meets(ngx_http_doi_channel_e channel,
     const doi_outbox_t *row, const doi_outbox_t *other);
 static void ngx_http_doi_courier_begin(const doi_outbox_t *row);
-
 static void ngx_http_doi_courier_sweep(void);
 static ngx_int_t ngx_http_doi_courier_due(doi_time_t mark);
 static doi_result_t ngx_http_doi_courier_due_read(doi_view_t *view,
@@ -105,9 +104,11 @@ static struct {
 
 static const ngx_uint_t  ngx_http_doi_courier_room[NGX_HTTP_DOI_CHANNELS] = {
     32,     /* events: to the store only */
-    24,     /* mails                     */
-    16,     /* calendars                 */
-    24      /* webhooks                  */
+    20,     /* mails                     */
+    8,      /* calendars                 */
+    12,     /* webhooks                  */
+    12,     /* messages                  */
+    12      /* CRMs                      */
 };
 
 
@@ -167,6 +168,13 @@ ngx_http_doi_courier_wake(void)
     if (ngx_http_doi_courier.leased && !ngx_http_doi_courier.turn.posted) {
         ngx_post_event(&ngx_http_doi_courier.turn, &ngx_posted_events);
     }
+}
+
+
+ngx_uint_t
+ngx_http_doi_courier_leased(void)
+{
+    return ngx_http_doi_courier.leased;
 }
 
 
@@ -597,12 +605,11 @@ ngx_http_doi_courier_has_room(ngx_http_doi_look_t *look,
         n += ngx_http_doi_courier_meets(channel, row, &look->rows[i]);
     }
 
-    if (n >= ((channel == NGX_HTTP_DOI_CALENDARS) ? 1 : NGX_HTTP_DOI_PER_URL)) {
+    if (n >= ((channel == NGX_HTTP_DOI_WEBHOOKS) ? NGX_HTTP_DOI_PER_URL : 1)) {
         return 0;
     }
 
     look->busy[channel]++;
-
     return 1;
 }
 
@@ -622,8 +629,10 @@ ngx_http_doi_courier_meets(ngx_http_doi_channel_e channel,
 
     switch (channel) {
 
-    case NGX_HTTP_DOI_CALENDARS:
-        return ngx_memcmp(row->booking, other->booking, DOI_ID_SIZE) == 0;
+    case NGX_HTTP_DOI_CALENDARS:    /* their target is zeros */
+    case NGX_HTTP_DOI_SYNCS:
+        return ngx_memcmp(row->booking, other->booking, DOI_ID_SIZE) == 0
+               && ngx_memcmp(row->target, other->target, DOI_TARGET_SIZE) == 0;
 
     case NGX_HTTP_DOI_WEBHOOKS:
         return ngx_memcmp(row->target, other->target, DOI_TARGET_SIZE) == 0;

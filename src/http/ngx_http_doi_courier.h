@@ -26,6 +26,8 @@ typedef enum {
     NGX_HTTP_DOI_MAILS,
     NGX_HTTP_DOI_CALENDARS,
     NGX_HTTP_DOI_WEBHOOKS,
+    NGX_HTTP_DOI_MESSAGES,
+    NGX_HTTP_DOI_SYNCS,
     NGX_HTTP_DOI_CHANNELS
 } ngx_http_doi_channel_e;
 
@@ -49,11 +51,15 @@ typedef struct {
     unsigned                   exists:1;    /* calendar: is on the server    */
 
     ngx_str_t                  etag;        /* of the calendar's object      */
+    struct ngx_http_doi_sync_s  *sync;      /* of the try                    */
     const char                *why;         /* NGX_DECLINED, NGX_ERROR: text */
 
     doi_fanout_t               fanout[DOI_FANOUT_MAX];
     ngx_uint_t                 nfanout;
     ngx_uint_t                 dropped;     /* mails that are suppressed     */
+
+    struct ngx_http_doi_gateway_s  *gateway;    /* message: it goes there    */
+    struct ngx_http_doi_reply_s    *reply;      /* message: what is said     */
 
     struct {
         doi_outbox_arg_t       head;
@@ -74,6 +80,9 @@ doi_courier_t *ngx_http_doi_courier_get(void);
 /* The row is not worked on any more; again: look at the queue at once. */
 void ngx_http_doi_courier_end(ngx_http_doi_delivery_t *d, ngx_uint_t again);
 
+/* Whether this process delivers, and does what else one process does. */
+ngx_uint_t ngx_http_doi_courier_leased(void);
+
 /* The process ends, or is about to. */
 ngx_uint_t ngx_http_doi_courier_ending(void);
 
@@ -82,6 +91,10 @@ ngx_uint_t ngx_http_doi_courier_ending(void);
 
 ngx_http_doi_channel_e ngx_http_doi_deliver_channel(ngx_uint_t kind);
 void ngx_http_doi_deliver(ngx_http_doi_delivery_t *d);
+
+/* What became of a try. */
+void ngx_http_doi_deliver_judge(ngx_http_doi_delivery_t *d,
+    const doi_job_result_t *result);
 
 /* Reads the booking anew.  NGX_ERROR: the store cannot be read. */
 ngx_int_t ngx_http_doi_deliver_load(ngx_http_doi_delivery_t *d);
@@ -110,6 +123,25 @@ ngx_int_t ngx_http_doi_deliver_calendar(ngx_http_doi_delivery_t *d,
     doi_job_t *job);
 ngx_int_t ngx_http_doi_deliver_webhook(ngx_http_doi_delivery_t *d,
     doi_job_t *job);
+
+ngx_int_t ngx_http_doi_deliver_message(ngx_http_doi_delivery_t *d,
+    doi_job_t *job);
+
+/* NGX_OK: *result is what counts; NGX_AGAIN: it is judged later. */
+ngx_int_t ngx_http_doi_deliver_message_result(ngx_http_doi_delivery_t *d,
+    doi_job_result_t *result);
+
+/* A mail that is about no booking: of d->booking it takes EMAIL, LANG,
+   TEMPLATES, OWNER_NAME, OWNER_EMAIL, and expires. */
+ngx_int_t ngx_http_doi_deliver_opt_mail(ngx_http_doi_delivery_t *d,
+    doi_mail_t mail, doi_page_vars_t *vars, doi_job_t *job);
+
+ngx_int_t ngx_http_doi_deliver_sync(ngx_http_doi_delivery_t *d,
+    doi_job_t *job);
+
+/* What the CRM's answer means: *result is what counts; text is for its text. */
+void ngx_http_doi_deliver_sync_result(ngx_http_doi_delivery_t *d,
+    doi_job_result_t *result, char *text, size_t size);
 
 /*
  * The result of a step of the calendar: NGX_AGAIN: the next step is to be made.

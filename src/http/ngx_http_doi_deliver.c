@@ -21,8 +21,6 @@ static void ngx_http_doi_deliver_fanout_done(void *data, doi_result_t result,
 static void ngx_http_doi_deliver_try(ngx_http_doi_delivery_t *d);
 static void ngx_http_doi_deliver_result(void *data,
     const doi_job_result_t *result);
-static void ngx_http_doi_deliver_judge(ngx_http_doi_delivery_t *d,
-    const doi_job_result_t *result);
 static void ngx_http_doi_deliver_failed(ngx_http_doi_delivery_t *d,
     ngx_uint_t permanent, unsigned retry_after, const char *text);
 static void ngx_http_doi_deliver_log(ngx_http_doi_delivery_t *d,
@@ -56,6 +54,12 @@ ngx_http_doi_deliver_channel(ngx_uint_t kind)
 
     case DOI_DELIVER_WEBHOOK:
         return NGX_HTTP_DOI_WEBHOOKS;
+
+    case DOI_DELIVER_MESSAGE:
+        return NGX_HTTP_DOI_MESSAGES;
+
+    case DOI_DELIVER_SYNC:
+        return NGX_HTTP_DOI_SYNCS;
 
     default:
         return NGX_HTTP_DOI_MAILS;
@@ -157,7 +161,9 @@ ngx_http_doi_deliver_try(ngx_http_doi_delivery_t *d)
         return;
     }
 
-    if (!d->found) {
+    if (!d->found && d->channel != NGX_HTTP_DOI_MESSAGES
+        && d->channel != NGX_HTTP_DOI_SYNCS)
+    {
         ngx_http_doi_deliver_failed(d, 1, 0, "its booking is gone");
         return;
     }
@@ -173,6 +179,14 @@ ngx_http_doi_deliver_try(ngx_http_doi_delivery_t *d)
 
     case NGX_HTTP_DOI_WEBHOOKS:
         rc = ngx_http_doi_deliver_webhook(d, &job);
+        break;
+
+    case NGX_HTTP_DOI_MESSAGES:
+        rc = ngx_http_doi_deliver_message(d, &job);
+        break;
+
+    case NGX_HTTP_DOI_SYNCS:
+        rc = ngx_http_doi_deliver_sync(d, &job);
         break;
 
     default:
@@ -218,9 +232,14 @@ ngx_http_doi_deliver_result(void *data, const doi_job_result_t *result)
 {
     ngx_http_doi_delivery_t *d = data;
 
+    char              text[DOI_ERROR_TEXT + 1];
     doi_job_result_t  last;
 
     last = *result;
+
+    if (last.outcome != DOI_JOB_ABORTED && d->channel == NGX_HTTP_DOI_SYNCS) {
+        ngx_http_doi_deliver_sync_result(d, &last, text, sizeof(text));
+    }
 
     if (last.outcome != DOI_JOB_ABORTED
         && d->channel == NGX_HTTP_DOI_CALENDARS
@@ -234,11 +253,17 @@ ngx_http_doi_deliver_result(void *data, const doi_job_result_t *result)
         last.outcome = DOI_JOB_ABORTED;
     }
 
+    if (d->channel == NGX_HTTP_DOI_MESSAGES
+        && ngx_http_doi_deliver_message_result(d, &last) == NGX_AGAIN)
+    {
+        return;
+    }
+
     ngx_http_doi_deliver_judge(d, &last);
 }
 
 
-static void
+void
 ngx_http_doi_deliver_judge(ngx_http_doi_delivery_t *d,
     const doi_job_result_t *result)
 {
@@ -335,10 +360,12 @@ ngx_http_doi_deliver_log(ngx_http_doi_delivery_t *d, ngx_uint_t level,
     doi_id_encode(d->row.booking, booking);
 
     ngx_log_error(level, ngx_cycle->log, 0,
-                  "doi: delivery %*s (%s%s%*s) of booking %*s %s%s%s",
+                  "doi: delivery %*s (%s%s%*s) of %s %*s %s%s%s",
                   (size_t) DOI_ID_CHARS, d->id,
                   doi_outbox_kind_name(d->row.kind), n ? " to " : "",
-                  n, masked, (size_t) DOI_ID_CHARS, booking, what,
+                  n, masked, d->row.event == DOI_EVENT_CONSENT ? "contact"
+                                                               : "booking",
+                  (size_t) DOI_ID_CHARS, booking, what,
                   (text && *text) ? ": " : "", text ? text : "");
 }
 

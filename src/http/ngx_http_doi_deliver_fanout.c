@@ -1,7 +1,8 @@
 /*
- * What an event of a booking makes be delivered.
+ * What an event makes be delivered.
  */
 
+#include "ngx_http_doi_consent.h"
 #include "ngx_http_doi_courier.h"
 
 
@@ -63,12 +64,24 @@ void
 ngx_http_doi_deliver_fanout(ngx_http_doi_delivery_t *d)
 {
     ngx_uint_t               i, have;
+    ngx_http_doi_sync_t     *sync;
     ngx_http_doi_webhook_t  *hook;
 
     const ngx_http_doi_fanout_rule_t  *rule;
 
     d->nfanout = 0;
     d->dropped = 0;
+
+    if (d->row.kind == DOI_EVENT_CONSENT) {
+
+        sync = d->conf->syncs ? d->conf->syncs->elts : NULL;
+
+        for (i = 0; sync && i < d->conf->syncs->nelts; i++) {
+            ngx_http_doi_fanout_add(d, DOI_DELIVER_SYNC, sync[i].target);
+        }
+
+        return;
+    }
 
     if (!d->found) {
         return;

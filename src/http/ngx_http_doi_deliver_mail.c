@@ -45,6 +45,9 @@ typedef size_t (*ngx_http_doi_render_pt)(const doi_pages_t *pages,
     doi_mail_t mail, size_t lang, const doi_page_vars_t *vars, doi_buf_t *out);
 
 
+static ngx_int_t ngx_http_doi_mail_make(ngx_http_doi_delivery_t *d,
+    const ngx_http_doi_mail_kind_t *kind, const doi_pages_t *pages,
+    const doi_page_vars_t *vars, doi_job_t *job);
 static ngx_int_t ngx_http_doi_mail_outdated(ngx_http_doi_delivery_t *d,
     const ngx_http_doi_mail_kind_t *kind);
 static const doi_pages_t *ngx_http_doi_mail_pages(ngx_http_doi_delivery_t *d);
@@ -70,11 +73,8 @@ static ngx_int_t ngx_http_doi_mail_job(ngx_http_doi_delivery_t *d,
 ngx_int_t
 ngx_http_doi_deliver_mail(ngx_http_doi_delivery_t *d, doi_job_t *job)
 {
-    size_t              lang;
     ngx_int_t           rc;
-    doi_message_t       message;
     doi_page_vars_t     vars;
-    const doi_str_t    *text;
     const doi_pages_t  *pages;
 
     const ngx_http_doi_mail_kind_t  *kind;
@@ -97,19 +97,56 @@ ngx_http_doi_deliver_mail(ngx_http_doi_delivery_t *d, doi_job_t *job)
         return rc;
     }
 
-    text = d->booking.text;
-    lang = doi_pages_lang_tag(pages, text[DOI_TEXT_LANG]);
+    return ngx_http_doi_mail_make(d, kind, pages, &vars, job);
+}
+
+
+ngx_int_t
+ngx_http_doi_deliver_opt_mail(ngx_http_doi_delivery_t *d, doi_mail_t mail,
+    doi_page_vars_t *vars, doi_job_t *job)
+{
+    const doi_pages_t         *pages;
+    ngx_http_doi_mail_kind_t   kind;
+
+    pages = ngx_http_doi_mail_pages(d);
+
+    if (d->conf->mail == NULL || pages == NULL) {
+        d->why = "the configuration has no \"doi_mail\" any more";
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&kind, sizeof(ngx_http_doi_mail_kind_t));
+
+    kind.mail = mail;
+    kind.valid = NGX_HTTP_DOI_ALWAYS;
+
+    ngx_http_doi_mail_expires(&d->booking, vars);
+
+    return ngx_http_doi_mail_make(d, &kind, pages, vars, job);
+}
+
+
+static ngx_int_t
+ngx_http_doi_mail_make(ngx_http_doi_delivery_t *d,
+    const ngx_http_doi_mail_kind_t *kind, const doi_pages_t *pages,
+    const doi_page_vars_t *vars, doi_job_t *job)
+{
+    size_t         lang;
+    ngx_int_t      rc;
+    doi_message_t  message;
+
+    lang = doi_pages_lang_tag(pages, d->booking.text[DOI_TEXT_LANG]);
 
     ngx_memzero(&message, sizeof(doi_message_t));
 
     if (ngx_http_doi_mail_render(d, doi_mail_subject, pages, kind->mail, lang,
-                                 &vars, &message.subject)
+                                 vars, &message.subject)
            != NGX_OK
         || ngx_http_doi_mail_render(d, doi_mail_text, pages, kind->mail, lang,
-                                    &vars, &message.text)
+                                    vars, &message.text)
            != NGX_OK
         || ngx_http_doi_mail_render(d, doi_mail_html, pages, kind->mail, lang,
-                                    &vars, &message.html)
+                                    vars, &message.html)
            != NGX_OK
         || ngx_http_doi_mail_calendar(d, kind, &message) != NGX_OK)
     {

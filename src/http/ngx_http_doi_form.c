@@ -6,6 +6,7 @@
  */
 
 #include "ngx_http_doi_booking.h"
+#include "ngx_http_doi_consent.h"
 
 #include <jansson.h>
 
@@ -135,6 +136,40 @@ ngx_http_doi_form_types(ngx_http_request_t *r)
     }
 
     return n;
+}
+
+
+ngx_int_t
+ngx_http_doi_form_contact(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
+    ngx_http_doi_loc_conf_t *conf, ngx_str_t *body)
+{
+    ngx_int_t                       rc;
+    ngx_http_doi_source_t           source;
+    ngx_http_doi_booking_t         *b;
+    ngx_http_doi_subscribe_conf_t  *sub;
+
+    b = ctx->booking;
+    sub = conf->subscribe;
+
+    rc = ngx_http_doi_form_parse(r, b, body, &source);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_doi_form_field(&source, b, &sub->address,
+                                     doi_said_max[DOI_SAID_ADDRESS],
+                                     &b->form.email);
+    }
+
+    if (rc == NGX_OK && b->form.email.len == 0) {
+        return ngx_http_doi_form_problem(b, "problem.missing", &sub->address);
+    }
+
+    if (rc == NGX_OK && sub->person.len) {
+        rc = ngx_http_doi_form_field(&source, b, &sub->person,
+                                     doi_said_max[DOI_SAID_PERSON],
+                                     &b->form.name);
+    }
+
+    return rc;
 }
 
 

@@ -13,6 +13,7 @@
  */
 
 #include "ngx_http_doi_booking.h"
+#include "ngx_http_doi_consent.h"
 
 
 typedef struct ngx_http_doi_op_s  ngx_http_doi_op_t;
@@ -53,6 +54,7 @@ struct ngx_http_doi_op_s {
     ngx_uint_t           settle;            /* a claim, to be settled by
                                                this op; 0: it is none */
     unsigned             link:1;
+    unsigned             consent:1;         /* an event of the ledger */
     unsigned             wake:1;            /* it writes to the outbox */
 };
 
@@ -78,6 +80,16 @@ ngx_http_doi_link_handler(ngx_http_request_t *r)
     ngx_http_doi_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
+    /* no claim and no redirect leads past it */
+
+    if (conf->gate) {
+        rc = ngx_http_doi_gate_handler(r, conf);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
     ctx = ngx_http_doi_get_ctx(r);
 
     if (ctx && (ctx->claimed || ctx->outcome)) {
@@ -90,6 +102,14 @@ ngx_http_doi_link_handler(ngx_http_request_t *r)
 
     if (conf->confirm) {
         return ngx_http_doi_confirm_handler(r, conf);
+    }
+
+    if (conf->subscribe) {
+        return ngx_http_doi_subscribe_handler(r, conf);
+    }
+
+    if (conf->unsubscribe) {
+        return ngx_http_doi_unsubscribe_handler(r, conf);
     }
 
     if (conf->link == NULL) {
@@ -426,7 +446,8 @@ ngx_http_doi_wait(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     w->request = r;
     w->ctx = ctx;
     w->link = (ctx->booking == NULL);
-    w->wake = (!w->link && op != DOI_OP_BOOKING_READ);
+    w->wake = (!w->link && op != DOI_OP_BOOKING_READ && op != DOI_OP_LIMIT);
+    w->consent = 0;
     w->settle = (op == DOI_OP_LINK_CLAIM) ? DOI_OP_LINK_SETTLE
                 : (op == DOI_OP_BOOKING_CLAIM) ? DOI_OP_BOOKING_SETTLE : 0;
 
@@ -441,6 +462,42 @@ ngx_http_doi_wait(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     }
 
     if (ngx_http_doi_submit(op, arg, len, ngx_http_doi_done, w) != NGX_OK) {
+        ngx_free(w);
+        return ngx_http_doi_send_page(r, ctx, DOI_PAGE_UNAVAILABLE);
+    }
+
+    ctx->op = w;
+    ctx->stage = NGX_HTTP_DOI_WAIT;
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    return NGX_AGAIN;
+}
+
+
+ngx_int_t
+ngx_http_doi_wait_event(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
+    ngx_http_doi_event_t *event)
+{
+    ngx_http_doi_op_t  *w;
+
+    w = ngx_calloc(sizeof(ngx_http_doi_op_t), r->connection->log);
+    if (w == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    w->request = r;
+    w->ctx = ctx;
+    w->consent = 1;
+    w->wake = 1;
+
+    if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        ngx_free(w);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_doi_event(event, ngx_http_doi_done, w) != NGX_OK) {
         ngx_free(w);
         return ngx_http_doi_send_page(r, ctx, DOI_PAGE_UNAVAILABLE);
     }
@@ -510,6 +567,17 @@ ngx_http_doi_done(void *data, doi_result_t result, doi_str_t answer)
 static ngx_int_t
 ngx_http_doi_take(ngx_http_doi_op_t *w, doi_str_t answer)
 {
+    if (w->consent) {
+
+        if (answer.len != sizeof(doi_consent_answer_t)) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(&w->ctx->booking->consent, answer.data,
+                   sizeof(doi_consent_answer_t));
+        return NGX_OK;
+    }
+
     if (!w->link) {
         return ngx_http_doi_booking_answer(w->request->pool, w->ctx->booking,
                                            answer);

@@ -2,7 +2,7 @@
  * Figures in the text format of Prometheus, version 0.0.4.
  */
 
-#include "ngx_http_doi.h"
+#include "ngx_http_doi_consent.h"
 
 
 typedef struct {
@@ -23,6 +23,8 @@ static u_char *ngx_http_doi_metrics_bookings(u_char *p, u_char *last,
     ngx_http_doi_stats_t *stats);
 static u_char *ngx_http_doi_metrics_deliveries(u_char *p, u_char *last,
     ngx_http_doi_stats_t *stats);
+static u_char *ngx_http_doi_metrics_consent(u_char *p, u_char *last,
+    ngx_http_doi_stats_t *stats);
 static u_char *ngx_http_doi_metrics_outbox(u_char *p, u_char *last);
 static ngx_int_t ngx_http_doi_metrics_in_doubt(uint64_t *n);
 static doi_result_t ngx_http_doi_count_outbox(doi_view_t *view, doi_time_t now,
@@ -34,7 +36,7 @@ static doi_result_t ngx_http_doi_count_in_doubt(doi_view_t *view,
 static int ngx_http_doi_count_row(void *data, doi_str_t key, doi_str_t value);
 
 
-#define NGX_HTTP_DOI_METRICS_SIZE  32768
+#define NGX_HTTP_DOI_METRICS_SIZE  49152
 #define NGX_HTTP_DOI_METRICS_ROWS  10000   /* gauges: counted up to here */
 
 #define ngx_http_doi_stat(field)  offsetof(ngx_http_doi_stats_t, field)
@@ -211,6 +213,7 @@ ngx_http_doi_metrics_write(u_char *p, u_char *last,
     p = ngx_http_doi_metrics_bookings(p, last, stats);
     p = ngx_http_doi_metrics_deliveries(p, last, stats);
     p = ngx_http_doi_metrics_outbox(p, last);
+    p = ngx_http_doi_metrics_consent(p, last, stats);
 
     return ngx_http_doi_metrics_store(p, last, stats);
 }
@@ -267,7 +270,7 @@ ngx_http_doi_metrics_bookings(u_char *p, u_char *last,
                      "# HELP doi_bookings_total Events of bookings.\n"
                      "# TYPE doi_bookings_total counter\n");
 
-    for (i = DOI_EVENT_HELD; i < DOI_EVENTS; i++) {
+    for (i = DOI_EVENT_HELD; i < DOI_EVENT_CONSENT; i++) {
         p = ngx_slprintf(p, last, "doi_bookings_total{event=\"%s\"} %uL\n",
                          doi_outbox_kind_name(i),
                          ngx_http_doi_load(&stats->events[i]));
@@ -359,6 +362,56 @@ ngx_http_doi_metrics_outbox(u_char *p, u_char *last)
                         "# TYPE doi_outbox_dead gauge\n"
                         "doi_outbox_dead %uL\n",
                         count[DOI_QUEUED], count[DOI_DEAD]);
+}
+
+
+static u_char *
+ngx_http_doi_metrics_consent(u_char *p, u_char *last,
+    ngx_http_doi_stats_t *stats)
+{
+    ngx_uint_t  i, k;
+
+    static const char  *results[NGX_HTTP_DOI_GATE_RESULTS] = {
+        "passed", "never_opted_in", "pending", "opted_out", "not_confirmed",
+        "invalid", "unavailable"
+    };
+
+    p = ngx_slprintf(p, last,
+                     "# HELP doi_consent_events_total Changes of a contact's "
+                     "consent.\n"
+                     "# TYPE doi_consent_events_total counter\n");
+
+    for (i = 0; i < DOI_CONSENT_OTHER; i++) {
+        for (k = 0; k < DOI_SOURCES; k++) {
+            p = ngx_slprintf(p, last,
+                             "doi_consent_events_total{event=\"%s\","
+                             "source=\"%s\"} %uL\n",
+                             doi_consent_event_name(i), doi_source_name(k),
+                             ngx_http_doi_load(&stats->consent[i][k]));
+        }
+    }
+
+    p = ngx_slprintf(p, last,
+                     "# HELP doi_consent_prompts_total Contacts that were "
+                     "asked to confirm.\n"
+                     "# TYPE doi_consent_prompts_total counter\n"
+                     "doi_consent_prompts_total %uL\n"
+                     "# HELP doi_consent_confirmations_total Those that did.\n"
+                     "# TYPE doi_consent_confirmations_total counter\n"
+                     "doi_consent_confirmations_total %uL\n",
+                     ngx_http_doi_load(&stats->prompts),
+                     ngx_http_doi_load(&stats->confirmations));
+
+    p = ngx_slprintf(p, last,
+                     "# HELP doi_gate_total Requests at doi_consent.\n"
+                     "# TYPE doi_gate_total counter\n");
+
+    for (i = 0; i < NGX_HTTP_DOI_GATE_RESULTS; i++) {
+        p = ngx_slprintf(p, last, "doi_gate_total{result=\"%s\"} %uL\n",
+                         results[i], ngx_http_doi_load(&stats->gate[i]));
+    }
+
+    return p;
 }
 
 

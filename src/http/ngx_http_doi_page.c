@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_doi_booking.h"
+#include "ngx_http_doi_consent.h"
 
 
 static ngx_int_t ngx_http_doi_page_render(ngx_pool_t *pool,
@@ -350,6 +351,8 @@ ngx_http_doi_page_booking(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
         vars->field.len = b->field.len;
     }
 
+    vars->opt_in = b->opt_in;
+
     if (b->hold) {
         ngx_http_doi_page_form(r, ctx, page, vars);
         return NGX_OK;
@@ -470,10 +473,22 @@ ngx_http_doi_page_form(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
         vars->retry_after = ctx->booking->answer.retry_after;
         break;
 
+    case DOI_PAGE_SUBSCRIBE_CHECK:
+
+        if (ctx->booking->contact->channel == DOI_CHANNEL_EMAIL) {
+            vars->email = form->email;
+        }
+
+        return;
+
     case DOI_PAGE_TAKEN:
         break;
 
     default:
+        return;
+    }
+
+    if (ctx->booking->opt_in) {
         return;
     }
 

@@ -6,7 +6,7 @@
  * what needs the store is answered 503, and opening is tried again.
  */
 
-#include "ngx_http_doi.h"
+#include "ngx_http_doi_consent.h"
 
 #include <poll.h>
 
@@ -75,6 +75,10 @@ ngx_http_doi_init_process(ngx_cycle_t *cycle)
     ngx_http_doi_process.reopen.cancelable = 1;
 
     ngx_http_doi_open(mcf);
+
+    if (ngx_http_doi_ledger_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_doi_courier_init(cycle);
 }

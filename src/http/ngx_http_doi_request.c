@@ -272,7 +272,9 @@ ngx_http_doi_rewrite_handler(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
 
-    if (conf->link == NULL && conf->confirm == NULL && conf->hold == NULL) {
+    if (conf->link == NULL && conf->confirm == NULL && conf->hold == NULL
+        && conf->unsubscribe == NULL)
+    {
         return NGX_DECLINED;
     }
 

@@ -9,6 +9,7 @@
  */
 
 #include "ngx_http_doi_booking.h"
+#include "ngx_http_doi_consent.h"
 
 
 static ngx_int_t ngx_http_doi_header_filter(ngx_http_request_t *r);
@@ -224,6 +225,10 @@ ngx_http_doi_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_doi_module);
+
+    if (ctx && ctx->gate) {
+        ngx_http_doi_gate_learn(r, in);
+    }
 
     if (ctx == NULL || !ctx->replaced) {
         return ngx_http_doi_next_body_filter(r, in);

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_doi_booking.h"
+#include "ngx_http_doi_consent.h"
 
 
 static ngx_int_t ngx_http_doi_variable_token(ngx_http_request_t *r,
@@ -277,7 +278,8 @@ ngx_http_doi_variable_uri(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
 
     token = conf->link ? conf->link->token
-                       : conf->confirm ? conf->confirm->token : NULL;
+                       : conf->confirm ? conf->confirm->token
+                       : conf->unsubscribe ? conf->unsubscribe->token : NULL;
 
     ngx_str_null(&text);
 

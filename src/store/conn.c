@@ -197,7 +197,7 @@ doi_conn_reply(doi_conn_t *c, uint64_t seq, doi_result_t result,
 {
     void        *p;
     size_t       need, size;
-    doi_reply_t  reply;
+    doi_wire_reply_t  reply;
 
     need = sizeof(reply) + doi_wire_pad(len);
 

@@ -259,7 +259,7 @@ void doi_lmdb_reader_check(doi_lmdb_t *lmdb);
  * of core/link.h, booking.h or outbox.h does: after a reload, old and new workers meet here.
  */
 
-#define DOI_WIRE_VERSION    3
+#define DOI_WIRE_VERSION    4
 #define DOI_WIRE_HELLO      0           /* as op, and as seq of its answer    */
 #define DOI_WIRE_MAGIC      0x646f6973746f7265ULL
 
@@ -282,7 +282,7 @@ typedef struct {
     uint64_t       seq;
     uint32_t       result;              /* hello: DOI_WON or DOI_CONFLICT     */
     uint32_t       version;             /* of the leader                      */
-} doi_reply_t;
+} doi_wire_reply_t;
 
 #define doi_wire_pad(n)     (((n) + 7) & ~(size_t) 7)
 

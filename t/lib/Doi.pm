@@ -436,6 +436,17 @@ sub start {
 
     $status == 0 or croak "nginx did not start ($status):\n$out";
 
+    # Its secret is made at the very first start; until then it answers 503.
+
+    if ($self->{level} =~ /^(?:info|debug)$/ && slurp("$self->{dir}/nginx.conf")
+        =~ /\bdoi_(?:inbound|subscribe|unsubscribe|consent|sync|gateway)\s/)
+    {
+        my $n = () = $self->workers;
+
+        poll_until(10, sub {
+            $n <= scalar(() = $self->grep_log(qr/consent ledger is open/)) });
+    }
+
     return $self;
 }
 

@@ -16,6 +16,8 @@ one line of JSON to a file: method, path, headers, body (Latin-1).
     /reset          closed without an answer
     /garbage        not HTTP
     /big            200 with 8 MB
+    /body-N         200 with N bytes: 0123456789012...
+    /400-json       400 with an error as Twilio words it
     /half           200, closed in the middle of the body
 """
 
@@ -105,6 +107,14 @@ class Handler(BaseHTTPRequestHandler):
 
         elif name == 'big':
             text = b'x' * 8000000
+            length = len(text)
+
+        elif name.startswith('body-'):
+            length = int(name[5:])
+            text = (b'0123456789' * (length // 10 + 1))[:length]
+
+        elif name == '400-json':
+            text = b'{"code":21610,"message":"unsubscribed recipient"}'
             length = len(text)
 
         elif name in ('half', 'hang-body'):

@@ -37,6 +37,8 @@ typedef struct {
     double             at;
     char               etag[300];
     char               text[300];
+    size_t             body_len;
+    char               body[DOI_COURIER_BODY + 1];
 } result_t;
 
 
@@ -91,6 +93,12 @@ on_done(void *data, const doi_job_result_t *result)
     r->at = now();
     snprintf(r->etag, sizeof(r->etag), "%s", result->etag);
     snprintf(r->text, sizeof(r->text), "%s", result->text);
+
+    r->body_len = result->body.len;
+
+    if (result->body.len != 0 && result->body.len <= DOI_COURIER_BODY) {
+        memcpy(r->body, result->body.data, result->body.len);
+    }
 
     /* what the header promises of every text */
 
@@ -793,6 +801,70 @@ test_slow_beside_fast(int hanging, int good)
 }
 
 
+/* What of an answer's body comes back. */
+
+static void
+test_http_body(int port)
+{
+    size_t     i, j;
+    result_t   r;
+    doi_job_t  job;
+
+    static const struct {
+        const char  *path;
+        size_t       len;
+    } bodies[] = {
+        { "/body-0", 0 },
+        { "/body-1", 1 },
+        { "/body-16383", 16383 },
+        { "/body-16384", 16384 },
+        { "/body-16385", 16384 },
+        { "/body-65536", 16384 },
+        { "/body-65537", 16384 },
+        { "/body-2000000", 16384 },
+    };
+
+    for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        job = http("POST", url("http", port, bodies[i].path), "{}");
+        r = run(&job);
+        is_outcome(&r, DOI_JOB_DONE, 200, NULL, bodies[i].path);
+        is_int(r.body_len, bodies[i].len, "%zu bytes of it", bodies[i].len);
+
+        for (j = 0; j < r.body_len; j++) {
+            if (r.body[j] != (char) ('0' + j % 10)) {
+                break;
+            }
+        }
+
+        is_int(j, r.body_len, "as they were sent");
+    }
+
+    job = http("POST", url("http", port, "/400-json"), "{}");
+    r = run(&job);
+    is_outcome(&r, DOI_JOB_PERMANENT, 400, "HTTP status 400", "/400-json");
+    ok(strcmp(r.body, "{\"code\":21610,\"message\":\"unsubscribed "
+                      "recipient\"}") == 0, "its body says why");
+    ok(strstr(r.text, "21610") == NULL, "which is not in the text");
+
+    job = http("GET", url("http", port, "/503"), NULL);
+    r = run(&job);
+    ok(r.body_len == 5 && strcmp(r.body, "body\n") == 0, "body of a 503");
+
+    job = http("GET", url("http", port, "/204"), NULL);
+    r = run(&job);
+    is_int(r.body_len, 0, "204 has none");
+
+    job = http("GET", url("http", port, "/half"), NULL);
+    r = run(&job);
+    is_outcome(&r, DOI_JOB_DONE, 200, NULL, "a body cut short");
+    is_int(r.body_len, 5, "what came of it");
+
+    job = http("GET", url("http", port, "/reset"), NULL);
+    r = run(&job);
+    is_int(r.body_len, 0, "no answer, no body");
+}
+
+
 static void
 test_http(void)
 {
@@ -876,6 +948,8 @@ test_http(void)
     r = run(&job);
     is_outcome(&r, DOI_JOB_DONE, 200, NULL,
                "the status is there, the body not");
+
+    test_http_body(port);
 
     (void) command(": > %s/http.log", dir);
     job = http("PUT", url("http", port, "/etag"), "BEGIN:VCALENDAR\r\n");

@@ -422,7 +422,7 @@ mails(void)
     doi_pages_builtin(&pages);
     (void) doi_pages_check(&pages, err, sizeof(err));
 
-    for (which = 0; which < DOI_MAILS; which++) {
+    for (which = 0; which <= DOI_MAIL_OWNER_DOUBT; which++) {
 
         ok(strcmp(doi_mail_name((doi_mail_t) which), names[which]) == 0,
            "mail %s", names[which]);
@@ -496,7 +496,7 @@ mails(void)
                     "\x7F\xFF\te\xC2\xA0");
     v.name = v.slot = v.owner_name = v.id = v.summary;
 
-    for (which = 0; which < DOI_MAILS; which++) {
+    for (which = 0; which <= DOI_MAIL_OWNER_DOUBT; which++) {
         text = mail(doi_mail_subject, &pages, (doi_mail_t) which, 0, &v);
         ok(has(text, "a  Bcc: x@y    b c d  \xEF\xBF\xBD e\xC2\xA0")
            && strpbrk(text, "\r\n\t\x1B\x7F") == NULL,

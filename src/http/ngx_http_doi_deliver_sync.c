@@ -1,0 +1,353 @@
+/*
+ * CRMs are brought up to date with what a contact has agreed to.
+ *
+ * An event of the outbox says of which contact, but not of which list: that
+ * stands in the entry of the ledger that the event was written with, whose number
+ * the ids of event and delivery are derived from.  What is sent is the list's
+ * status now, so that tries that overtake each other end alike.
+ */
+
+#include "ngx_http_doi_consent.h"
+#include "ngx_http_doi_courier.h"
+
+
+#define NGX_HTTP_DOI_SYNC_TIMEOUT  20   /* seconds                           */
+#define NGX_HTTP_DOI_SYNC_BACK     4096 /* entries that are looked at        */
+
+
+typedef struct {
+    ngx_http_doi_delivery_t   *d;
+    doi_crm_change_t           change;  /* texts: of the pool                */
+    ngx_uint_t                 found;
+} ngx_http_doi_sync_read_t;
+
+
+static ngx_http_doi_sync_t *ngx_http_doi_sync_find(
+    ngx_http_doi_delivery_t *d);
+static doi_result_t ngx_http_doi_sync_read(doi_view_t *view, doi_time_t now,
+    doi_str_t arg, doi_buf_t *out);
+static int ngx_http_doi_sync_entry(doi_view_t *view,
+    ngx_http_doi_delivery_t *d, const doi_contact_t *contact,
+    uint8_t list_hash[DOI_LIST_HASH]);
+static ngx_int_t ngx_http_doi_sync_copy(ngx_http_doi_delivery_t *d,
+    doi_str_t *text);
+static ngx_int_t ngx_http_doi_sync_list(ngx_http_doi_sync_t *sync,
+    doi_str_t *list);
+static ngx_int_t ngx_http_doi_sync_job(ngx_http_doi_delivery_t *d,
+    const doi_crm_change_t *change, doi_job_t *job);
+static void ngx_http_doi_sync_free(void *data);
+
+
+ngx_int_t
+ngx_http_doi_deliver_sync(ngx_http_doi_delivery_t *d, doi_job_t *job)
+{
+    doi_str_t                  arg;
+    doi_buf_t                  out;
+    ngx_http_doi_sync_read_t   read;
+
+    d->sync = ngx_http_doi_sync_find(d);
+
+    if (d->sync == NULL) {
+        d->why = "the configuration has no \"doi_sync\" with this URL any more";
+        return NGX_DECLINED;
+    }
+
+    ngx_memzero(&read, sizeof(ngx_http_doi_sync_read_t));
+    read.d = d;
+
+    arg.data = (u_char *) &read;
+    arg.len = sizeof(ngx_http_doi_sync_read_t);
+    ngx_memzero(&out, sizeof(doi_buf_t));
+
+    if (doi_store_read(ngx_http_doi_process_store(), ngx_http_doi_sync_read,
+                       arg, &out)
+        != DOI_WON)
+    {
+        d->why = "the store cannot be read";
+        return NGX_ERROR;
+    }
+
+    /* erased since then, or a list that the CRM does not have */
+
+    if (!read.found
+        || ngx_http_doi_sync_list(d->sync, &read.change.list) != NGX_OK)
+    {
+        return NGX_DONE;
+    }
+
+    return ngx_http_doi_sync_job(d, &read.change, job);
+}
+
+
+static ngx_http_doi_sync_t *
+ngx_http_doi_sync_find(ngx_http_doi_delivery_t *d)
+{
+    ngx_uint_t            i;
+    ngx_http_doi_sync_t  *sync;
+
+    if (d->conf->syncs == NULL) {
+        return NULL;
+    }
+
+    sync = d->conf->syncs->elts;
+
+    for (i = 0; i < d->conf->syncs->nelts; i++) {
+        if (ngx_memcmp(sync[i].target, d->row.target, DOI_TARGET_SIZE) == 0) {
+            return &sync[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static doi_result_t
+ngx_http_doi_sync_read(doi_view_t *view, doi_time_t now, doi_str_t arg,
+    doi_buf_t *out)
+{
+    int                        rc;
+    size_t                     i;
+    uint8_t                    wanted[DOI_LIST_HASH], hash[DOI_LIST_HASH];
+    doi_contact_t              contact;
+    doi_contact_list_t        *list;
+    doi_crm_change_t          *change;
+    ngx_http_doi_sync_read_t  *read;
+
+    read = (ngx_http_doi_sync_read_t *) arg.data;
+    read->found = 0;
+
+    rc = doi_contact_get(view, read->d->row.booking, &contact);
+
+    if (rc == DOI_NOT_FOUND || (rc == DOI_OK && contact.erased)) {
+        return DOI_WON;
+    }
+
+    if (rc == DOI_OK) {
+        rc = ngx_http_doi_sync_entry(view, read->d, &contact, wanted);
+    }
+
+    if (rc != DOI_OK) {
+        return rc == DOI_NOT_FOUND ? DOI_WON : DOI_RETRY;
+    }
+
+    for (i = 0; i < contact.nlists; i++) {
+        list = &contact.lists[i];
+
+        if (doi_list_hash(list->name, hash) != DOI_OK
+            || ngx_memcmp(hash, wanted, DOI_LIST_HASH) != 0)
+        {
+            continue;
+        }
+
+        change = &read->change;
+
+        change->channel = contact.channel;
+        change->address = contact.address;
+        change->person = contact.person;
+        change->list = list->name;
+        change->status = list->consent.state;
+        change->source = list->source;
+        change->since = list->consent.since;
+        change->opted_in = list->consent.opted_in;
+        change->now = now;
+
+        if (ngx_http_doi_sync_copy(read->d, &change->address) != NGX_OK
+            || ngx_http_doi_sync_copy(read->d, &change->person) != NGX_OK
+            || ngx_http_doi_sync_copy(read->d, &change->list) != NGX_OK)
+        {
+            return DOI_RETRY;
+        }
+
+        read->found = 1;
+        return DOI_WON;
+    }
+
+    return DOI_WON;
+}
+
+
+/* The entry of this delivery: most often the last one. */
+
+static int
+ngx_http_doi_sync_entry(doi_view_t *view, ngx_http_doi_delivery_t *d,
+    const doi_contact_t *contact, uint8_t list_hash[DOI_LIST_HASH])
+{
+    int          rc;
+    uint8_t      key[DOI_CONTACT_ID + 4], event[DOI_ID_SIZE], id[DOI_ID_SIZE];
+    uint32_t     seq, last;
+    doi_str_t    k, row, none = { NULL, 0 };
+    doi_entry_t  entry;
+
+    last = contact->head_seq > NGX_HTTP_DOI_SYNC_BACK
+           ? contact->head_seq - NGX_HTTP_DOI_SYNC_BACK : 0;
+
+    for (seq = contact->head_seq; seq > last; seq--) {
+
+        doi_event_id(contact->id, DOI_EVENT_CONSENT, seq, event);
+        doi_delivery_id(event, DOI_DELIVER_SYNC, d->row.target, id);
+
+        if (ngx_memcmp(id, d->row.id, DOI_ID_SIZE) != 0) {
+            continue;
+        }
+
+        ngx_memcpy(key, contact->id, DOI_CONTACT_ID);
+        key[DOI_CONTACT_ID] = (uint8_t) (seq >> 24);
+        key[DOI_CONTACT_ID + 1] = (uint8_t) (seq >> 16);
+        key[DOI_CONTACT_ID + 2] = (uint8_t) (seq >> 8);
+        key[DOI_CONTACT_ID + 3] = (uint8_t) seq;
+
+        k.data = key;
+        k.len = sizeof(key);
+
+        rc = view->get(view, DOI_TABLE_LEDGER, k, &row);
+        if (rc != DOI_OK) {
+            return rc;
+        }
+
+        if (doi_entry_decode(row, none, &entry) != DOI_OK) {
+            return DOI_NOT_FOUND;
+        }
+
+        ngx_memcpy(list_hash, entry.list_hash, DOI_LIST_HASH);
+
+        return DOI_OK;
+    }
+
+    return DOI_NOT_FOUND;
+}
+
+
+static ngx_int_t
+ngx_http_doi_sync_copy(ngx_http_doi_delivery_t *d, doi_str_t *text)
+{
+    text->data = (u_char *) ngx_http_doi_deliver_string(d, text->data,
+                                                        text->len);
+
+    return text->data ? NGX_OK : NGX_ERROR;
+}
+
+
+/* The CRM's name of the list; NGX_DECLINED: it does not have it. */
+
+static ngx_int_t
+ngx_http_doi_sync_list(ngx_http_doi_sync_t *sync, doi_str_t *list)
+{
+    ngx_uint_t     i;
+    ngx_keyval_t  *kv;
+
+    if (sync->lists == NULL) {
+        return sync->crm == DOI_CRM_HUBSPOT ? NGX_DECLINED : NGX_OK;
+    }
+
+    kv = sync->lists->elts;
+
+    for (i = 0; i < sync->lists->nelts; i++) {
+
+        if (kv[i].key.len == list->len
+            && ngx_memcmp(kv[i].key.data, list->data, list->len) == 0)
+        {
+            list->data = kv[i].value.data;
+            list->len = kv[i].value.len;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_doi_sync_job(ngx_http_doi_delivery_t *d,
+    const doi_crm_change_t *change, doi_job_t *job)
+{
+    int                  rc;
+    ngx_uint_t           i;
+    doi_crm_change_t     c;
+    ngx_pool_cleanup_t  *cln;
+    doi_http_request_t  *request;
+
+    cln = ngx_pool_cleanup_add(d->pool, sizeof(doi_http_request_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    request = cln->data;
+    ngx_memzero(request, sizeof(doi_http_request_t));
+
+    c = *change;
+    c.url = (const char *) d->sync->url.data;
+    c.secret.data = d->sync->secret.data;
+    c.secret.len = d->sync->secret.len;
+    c.id.data = d->id;
+    c.id.len = DOI_ID_CHARS;
+    c.now = (doi_time_t) ngx_time();
+
+    rc = doi_crm_request(d->sync->crm, &c, request);
+
+    if (rc == DOI_NOT_FOUND) {
+        return NGX_DONE;
+    }
+
+    if (rc != DOI_OK) {
+        d->why = "the change cannot be written for this CRM";
+        return NGX_DECLINED;
+    }
+
+    cln->handler = ngx_http_doi_sync_free;
+
+    job->kind = DOI_JOB_HTTP;
+    job->method = request->method;
+    job->url = request->url;
+    job->user = request->user;
+    job->password = request->password;
+    job->ca_file = (char *) d->sync->ca_file.data;
+    job->timeout = NGX_HTTP_DOI_SYNC_TIMEOUT;
+    job->private_ok = d->sync->private_ok ? 1 : 0;
+    job->body.data = (uint8_t *) request->body;
+    job->body.len = request->len;
+
+    for (i = 0; i < sizeof(request->headers) / sizeof(request->headers[0])
+                && request->headers[i];
+         i++)
+    {
+        job->headers[i] = request->headers[i];
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_doi_sync_free(void *data)
+{
+    doi_http_request_free(data);
+}
+
+
+void
+ngx_http_doi_deliver_sync_result(ngx_http_doi_delivery_t *d,
+    doi_job_result_t *result, char *text, size_t size)
+{
+    /* without a status there is no answer to be understood */
+
+    if (result->code == 0 || d->sync == NULL) {
+        return;
+    }
+
+    switch (doi_crm_answer(d->sync->crm, result->code, result->body, text,
+                           size))
+    {
+    case DOI_ANSWER_DONE:
+        result->outcome = DOI_JOB_DONE;
+        break;
+
+    case DOI_ANSWER_TEMPORARY:
+        result->outcome = DOI_JOB_TEMPORARY;
+        break;
+
+    default: /* DOI_ANSWER_PERMANENT, DOI_ANSWER_OPTED_OUT */
+        result->outcome = DOI_JOB_PERMANENT;
+    }
+
+    result->text = text;
+}
