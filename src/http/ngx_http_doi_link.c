@@ -80,6 +80,7 @@ ngx_http_doi_link_handler(ngx_http_request_t *r)
     ngx_http_doi_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
+
     /* no claim and no redirect leads past it */
 
     if (conf->gate) {
