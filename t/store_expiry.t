@@ -73,7 +73,7 @@ my ($doubt) = mint(ttl => HOUR);
 is($t->post("/book/$doubt->{token}", body => '',
             headers => { 'X-Mode' => '500' })->status, 500, 'one in doubt');
 
-my ($n, $rounds) = (3000, 3);
+my ($n, $rounds) = (3000, 5);
 my (@used, @size);
 my $expected = 0;
 
@@ -89,8 +89,6 @@ for my $round (1 .. $rounds) {
                   sub { [ POST => "/book/$tokens[$_[0]]", body => '' ] })),
               { 200 => 51 }, "round $round: redeemed");
     is(dropped(), $expected, "round $round: nothing is dropped as yet");
-
-    push @size, size();
 
     # Expired is not enough.
 
@@ -109,11 +107,18 @@ for my $round (1 .. $rounds) {
     is($t->get("/book/$tokens[0]")->status, 410, "round $round: expired");
     is($t->post("/book/$tokens[0]")->status, 410, "round $round: for good");
 
+    # By now LMDB has caught up with the store's log.
+
     push @used, used();
+    push @size, size();
 }
 
 note "file: @size; in use: @used";
-cmp_ok($size[-1], '<=', $size[0] * 1.5, 'the file has stopped growing');
+
+# Were nothing used again, the file would be $rounds times as large.  How
+# often a snapshot was read while LMDB wrote is chance, and leaves room.
+
+cmp_ok($size[-1], '<', $size[0] * $rounds / 2, 'the file has stopped growing');
 cmp_ok($used[-1], '<=', $used[0] * 1.5, 'and what is used of it');
 cmp_ok($used[-1], '<', $size[0], 'which went down');
 
