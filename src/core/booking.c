@@ -372,21 +372,6 @@ doi_booking_get(doi_view_t *view, const uint8_t id[DOI_ID_SIZE],
 
 
 int
-doi_zeros(const uint8_t *p, size_t len)
-{
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-        if (p[i] != 0) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-int
 doi_slot_key(doi_str_t scope, doi_str_t slot, uint8_t key[DOI_SLOT_KEY_SIZE])
 {
     size_t   len;

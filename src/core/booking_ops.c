@@ -133,7 +133,7 @@ doi_hold_parse(doi_str_t arg, doi_hold_t *hold)
 
     for (i = 0; i < DOI_TEXTS; i++) {
         if (a->text_len[i] > doi_booking_text_max[i]
-            || !doi_arg_take(&rest, a->text_len[i], &b->text[i]))
+            || !doi_str_take(&rest, a->text_len[i], &b->text[i]))
         {
             return 0;
         }
@@ -141,7 +141,7 @@ doi_hold_parse(doi_str_t arg, doi_hold_t *hold)
 
     return (b->code <= DOI_CODE_MAX || b->code == DOI_CODE_NONE)
            && b->text[DOI_TEXT_EMAIL].len != 0
-           && doi_arg_take(&rest, a->request_len, &hold->request)
+           && doi_str_take(&rest, a->request_len, &hold->request)
            && rest.len == 0;
 }
 
@@ -188,8 +188,8 @@ doi_hold_other(doi_view_t *view, doi_time_t now, const doi_hold_t *hold,
     doi_booking_t  booking;
 
     if (doi_booking_state(other, now) != DOI_BOOKING_HELD
-        || !doi_same(other->text[DOI_TEXT_EMAIL],
-                     hold->booking.text[DOI_TEXT_EMAIL]))
+        || !doi_str_same(other->text[DOI_TEXT_EMAIL],
+                         hold->booking.text[DOI_TEXT_EMAIL]))
     {
         return doi_hold_tell(DOI_CONFLICT, DOI_BOOKING_TAKEN, out);
     }
@@ -515,30 +515,11 @@ doi_arg_head(doi_str_t arg, void *data, size_t size, doi_str_t *rest)
 
     *rest = arg;
 
-    if (!doi_arg_take(rest, size, &head)) {
+    if (!doi_str_take(rest, size, &head)) {
         return 0;
     }
 
     memcpy(data, head.data, size);
-
-    return 1;
-}
-
-
-int
-doi_arg_take(doi_str_t *rest, size_t len, doi_str_t *str)
-{
-    if (len > rest->len) {
-        return 0;
-    }
-
-    str->data = rest->data;
-    str->len = len;
-
-    if (len != 0) {
-        rest->data += len;
-        rest->len -= len;
-    }
 
     return 1;
 }
@@ -579,7 +560,7 @@ doi_arg_limits(doi_str_t *rest, unsigned n,
     const doi_limit_t  *l;
 
     if (n > DOI_LIMITS_MAX
-        || !doi_arg_take(rest, n * sizeof(doi_limit_t), &bytes))
+        || !doi_str_take(rest, n * sizeof(doi_limit_t), &bytes))
     {
         return 0;
     }
@@ -600,14 +581,6 @@ doi_arg_limits(doi_str_t *rest, unsigned n,
     }
 
     return 1;
-}
-
-
-int
-doi_same(doi_str_t a, doi_str_t b)
-{
-    return a.len == b.len
-           && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
 

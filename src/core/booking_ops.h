@@ -48,9 +48,6 @@ doi_result_t doi_op_outbox_update(doi_view_t *view, doi_time_t now,
 /* The struct that an argument begins with, and what follows it. */
 int doi_arg_head(doi_str_t arg, void *data, size_t size, doi_str_t *rest);
 
-/* Takes len bytes off the front of rest. */
-int doi_arg_take(doi_str_t *rest, size_t len, doi_str_t *str);
-
 doi_result_t doi_op_limit(doi_view_t *view, doi_time_t now, doi_str_t arg,
     doi_buf_t *out);
 
@@ -81,9 +78,6 @@ size_t doi_booking_size(const doi_booking_t *booking);
 
 /* True if it has its slot, by the state that is stored. */
 int doi_booking_stands(const doi_booking_t *booking);
-
-int doi_zeros(const uint8_t *p, size_t len);
-int doi_same(doi_str_t a, doi_str_t b);
 
 
 /*

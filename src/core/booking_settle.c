@@ -424,8 +424,8 @@ static int
 doi_resolved_before(const doi_action_t *action, const doi_booking_t *booking)
 {
     if (!(booking->flags & DOI_BOOKING_RESOLVED)
-        || !doi_same(booking->text[DOI_TEXT_ACTOR], action->actor)
-        || !doi_same(booking->text[DOI_TEXT_REASON], action->reason))
+        || !doi_str_same(booking->text[DOI_TEXT_ACTOR], action->actor)
+        || !doi_str_same(booking->text[DOI_TEXT_REASON], action->reason))
     {
         return 0;
     }
@@ -506,8 +506,8 @@ doi_action_parse(doi_str_t arg, doi_action_t *action)
            && a->actor_len <= doi_booking_text_max[DOI_TEXT_ACTOR]
            && a->reason_len <= doi_booking_text_max[DOI_TEXT_REASON]
            && doi_arg_limits(&rest, a->nlimits, action->limits)
-           && doi_arg_take(&rest, a->actor_len, &action->actor)
-           && doi_arg_take(&rest, a->reason_len, &action->reason)
+           && doi_str_take(&rest, a->actor_len, &action->actor)
+           && doi_str_take(&rest, a->reason_len, &action->reason)
            && rest.len == 0;
 }
 
@@ -533,7 +533,7 @@ doi_op_suppress(doi_view_t *view, doi_time_t now, doi_str_t arg,
     if (!doi_arg_head(arg, &a, sizeof(a), &rest)
         || a.lift > 1 || a.email_len == 0
         || a.email_len > doi_booking_text_max[DOI_TEXT_EMAIL]
-        || !doi_arg_take(&rest, a.email_len, &email) || rest.len != 0)
+        || !doi_str_take(&rest, a.email_len, &email) || rest.len != 0)
     {
         return DOI_CONFLICT;
     }

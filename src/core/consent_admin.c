@@ -96,7 +96,7 @@ doi_op_consent_token(doi_view_t *view, doi_time_t now, doi_str_t arg,
         known.data = row.data + DOI_TOKEN_ROW;
         known.len = row.len - DOI_TOKEN_ROW;
 
-        if (row.data[4] != a.purpose || !doi_same(known, list)
+        if (row.data[4] != a.purpose || !doi_str_same(known, list)
             || memcmp(row.data + 5, a.contact, DOI_CONTACT_ID) != 0)
         {
             return DOI_CONFLICT;
@@ -125,8 +125,8 @@ doi_admin_load(doi_view_t *view, doi_str_t arg, doi_admin_t *admin)
 
     if (!doi_arg_head(arg, a, sizeof(doi_contact_arg_t), &rest)
         || a->actor_len > DOI_ACTOR_MAX || a->reason_len > DOI_REASON_MAX
-        || !doi_arg_take(&rest, a->actor_len, &entry->said[DOI_SAID_ACTOR])
-        || !doi_arg_take(&rest, a->reason_len, &entry->said[DOI_SAID_REASON])
+        || !doi_str_take(&rest, a->actor_len, &entry->said[DOI_SAID_ACTOR])
+        || !doi_str_take(&rest, a->reason_len, &entry->said[DOI_SAID_REASON])
         || rest.len != 0)
     {
         return DOI_CONFLICT;

@@ -68,8 +68,8 @@ doi_op_consent_batch(doi_view_t *view, doi_time_t now, doi_str_t arg,
 
         if (n == DOI_BATCH_MAX
             || !doi_arg_head(arg, &len, sizeof(len), &arg)
-            || !doi_arg_take(&arg, len, &event)
-            || !doi_arg_take(&arg, (4 - len % 4) % 4, &padding)
+            || !doi_str_take(&arg, len, &event)
+            || !doi_str_take(&arg, (4 - len % 4) % 4, &padding)
             || !doi_consent_parse(event, &op))
         {
             return DOI_CONFLICT;
@@ -111,7 +111,7 @@ doi_consent_parse(doi_str_t arg, doi_consent_op_t *op)
 
     for (i = 0; i < DOI_SAIDS; i++) {
         if (a->said_len[i] > doi_said_max[i]
-            || !doi_arg_take(&rest, a->said_len[i], &op->said[i]))
+            || !doi_str_take(&rest, a->said_len[i], &op->said[i]))
         {
             return 0;
         }
@@ -119,7 +119,7 @@ doi_consent_parse(doi_str_t arg, doi_consent_op_t *op)
 
     for (i = 0; i < DOI_REPLIES; i++) {
         if (a->reply_len[i] > doi_said_max[DOI_SAID_REPLY]
-            || !doi_arg_take(&rest, a->reply_len[i], &op->reply[i]))
+            || !doi_str_take(&rest, a->reply_len[i], &op->reply[i]))
         {
             return 0;
         }
@@ -268,8 +268,8 @@ doi_consent_load(doi_consent_op_t *op)
 
     } else if (contact->channel != a->channel
                || (!contact->erased
-                   && !doi_same(contact->address,
-                                op->said[DOI_SAID_ADDRESS])))
+                   && !doi_str_same(contact->address,
+                                    op->said[DOI_SAID_ADDRESS])))
     {
         return DOI_NOT_FOUND;
     }
@@ -405,7 +405,7 @@ doi_consent_person(doi_consent_op_t *op)
 
     person = op->said[DOI_SAID_PERSON];
 
-    if (person.len == 0 || doi_same(person, op->contact.person)) {
+    if (person.len == 0 || doi_str_same(person, op->contact.person)) {
         return DOI_OK;
     }
 

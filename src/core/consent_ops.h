@@ -215,7 +215,4 @@ int doi_stat_add(doi_view_t *view, doi_time_t now, unsigned channel,
     unsigned source, const uint8_t wording[DOI_WORDING_ID], doi_str_t list,
     doi_stat_t stat);
 
-/* SHA-256 of parts, cut to size bytes. */
-int doi_digest(const doi_str_t *parts, size_t n, uint8_t *out, size_t size);
-
 #endif /* DOI_CONSENT_OPS_H */

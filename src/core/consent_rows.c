@@ -81,45 +81,10 @@ static int doi_person_key(doi_str_t person, uint8_t bytes[DOI_PERSON_KEY],
     doi_str_t *key);
 static int doi_person_store(doi_view_t *view, doi_str_t key, doi_str_t ids);
 static const uint8_t *doi_person_find(doi_str_t ids, const uint8_t *contact);
-static uint8_t *doi_row_copy(uint8_t *p, doi_str_t str);
 static int doi_row_put(doi_view_t *view, doi_table_t table,
     const uint8_t *key, size_t key_len, const uint8_t *value, size_t len);
 static int doi_row_del(doi_view_t *view, doi_table_t table,
     const uint8_t *key, size_t key_len);
-
-
-int
-doi_digest(const doi_str_t *parts, size_t n, uint8_t *out, size_t size)
-{
-    int          rc;
-    size_t       i;
-    uint8_t      hash[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX  *ctx;
-
-    ctx = EVP_MD_CTX_new();
-
-    if (ctx == NULL) {
-        return DOI_ERROR;
-    }
-
-    rc = EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
-
-    for (i = 0; rc == 1 && i < n; i++) {
-        rc = parts[i].len == 0
-             || EVP_DigestUpdate(ctx, parts[i].data, parts[i].len) == 1;
-    }
-
-    if (rc == 1 && EVP_DigestFinal_ex(ctx, hash, NULL) == 1) {
-        memcpy(out, hash, size);
-
-    } else {
-        rc = 0;
-    }
-
-    EVP_MD_CTX_free(ctx);
-
-    return rc == 1 ? DOI_OK : DOI_ERROR;
-}
 
 
 int
@@ -310,7 +275,7 @@ doi_person_add(doi_view_t *view, doi_str_t person,
         return DOI_NOT_FOUND;
     }
 
-    memcpy(doi_row_copy(all, ids), contact, DOI_CONTACT_ID);
+    memcpy(doi_str_put(all, ids), contact, DOI_CONTACT_ID);
     ids.data = all;
     ids.len += DOI_CONTACT_ID;
 
@@ -348,7 +313,7 @@ doi_person_del(doi_view_t *view, doi_str_t person,
     tail.data = p + DOI_CONTACT_ID;
     tail.len = ids.len - head.len - DOI_CONTACT_ID;
 
-    (void) doi_row_copy(doi_row_copy(all, head), tail);
+    (void) doi_str_put(doi_str_put(all, head), tail);
     ids.data = all;
     ids.len -= DOI_CONTACT_ID;
 
@@ -408,7 +373,7 @@ doi_token_put(doi_view_t *view, const uint8_t id[DOI_ID_SIZE],
     doi_put32(row, expires);
     row[4] = (uint8_t) purpose;
     memcpy(row + 5, contact, DOI_CONTACT_ID);
-    (void) doi_row_copy(row + DOI_TOKEN_ROW, list);
+    (void) doi_str_put(row + DOI_TOKEN_ROW, list);
 
     if (doi_row_put(view, DOI_TABLE_TOKENS, id, DOI_ID_SIZE, row,
                     DOI_TOKEN_ROW + list.len)
@@ -501,9 +466,9 @@ doi_reply_put(doi_view_t *view, doi_time_t now, const doi_contact_t *contact,
     bytes[18] = (uint8_t) row->list.len;
     bytes[19] = (uint8_t) row->sender.len;
     doi_put16(bytes + 20, (uint16_t) row->text.len);
-    p = doi_row_copy(bytes + DOI_REPLY_HEAD, row->list);
-    p = doi_row_copy(p, row->sender);
-    p = doi_row_copy(p, row->text);
+    p = doi_str_put(bytes + DOI_REPLY_HEAD, row->list);
+    p = doi_str_put(p, row->sender);
+    p = doi_str_put(p, row->text);
 
     memset(&outbox, 0, sizeof(outbox));
     doi_event_id(contact->id, DOI_EVENT_CONSENT, contact->head_seq, event);
@@ -556,9 +521,9 @@ doi_reply_get(doi_view_t *view, const uint8_t delivery[DOI_ID_SIZE],
     memcpy(row->confirm, head + 2, DOI_ID_SIZE);
     row->confirm_expires = doi_get32(head + 14);
 
-    return doi_arg_take(&rest, head[18], &row->list)
-           && doi_arg_take(&rest, head[19], &row->sender)
-           && doi_arg_take(&rest, doi_get16(head + 20), &row->text)
+    return doi_str_take(&rest, head[18], &row->list)
+           && doi_str_take(&rest, head[19], &row->sender)
+           && doi_str_take(&rest, doi_get16(head + 20), &row->text)
            && rest.len == 0
            ? DOI_OK : DOI_ERROR;
 }
@@ -587,10 +552,10 @@ doi_review_put(doi_view_t *view, const doi_review_t *review)
     bytes[19] = (uint8_t) review->sender.len;
     bytes[20] = (uint8_t) review->message_id.len;
     doi_put16(bytes + 21, (uint16_t) review->text.len);
-    p = doi_row_copy(bytes + DOI_REVIEW_HEAD, review->list);
-    p = doi_row_copy(p, review->sender);
-    p = doi_row_copy(p, review->message_id);
-    p = doi_row_copy(p, review->text);
+    p = doi_str_put(bytes + DOI_REVIEW_HEAD, review->list);
+    p = doi_str_put(p, review->sender);
+    p = doi_str_put(p, review->message_id);
+    p = doi_str_put(p, review->text);
 
     parts[0].data = review->contact;
     parts[0].len = DOI_CONTACT_ID;
@@ -629,10 +594,10 @@ doi_review_decode(doi_str_t value, doi_review_t *review)
     review->time = doi_get32(head + 2);
     memcpy(review->contact, head + 6, DOI_CONTACT_ID);
 
-    return doi_arg_take(&rest, head[18], &review->list)
-           && doi_arg_take(&rest, head[19], &review->sender)
-           && doi_arg_take(&rest, head[20], &review->message_id)
-           && doi_arg_take(&rest, doi_get16(head + 21), &review->text)
+    return doi_str_take(&rest, head[18], &review->list)
+           && doi_str_take(&rest, head[19], &review->sender)
+           && doi_str_take(&rest, head[20], &review->message_id)
+           && doi_str_take(&rest, doi_get16(head + 21), &review->text)
            && rest.len == 0
            ? DOI_OK : DOI_ERROR;
 }
@@ -713,21 +678,10 @@ doi_stat_add(doi_view_t *view, doi_time_t now, unsigned channel,
     p = row + (size_t) stat * 4;
     n = doi_get32(p);
     doi_put32(p, n < UINT32_MAX ? n + 1 : n);
-    (void) doi_row_copy(row + DOI_STATS_VALUE, list);
+    (void) doi_str_put(row + DOI_STATS_VALUE, list);
 
     return doi_row_put(view, DOI_TABLE_STATS, bytes, sizeof(bytes), row,
                        DOI_STATS_VALUE + list.len);
-}
-
-
-static uint8_t *
-doi_row_copy(uint8_t *p, doi_str_t str)
-{
-    if (str.len != 0) {
-        memcpy(p, str.data, str.len);
-    }
-
-    return p + str.len;
 }
 
 

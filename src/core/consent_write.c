@@ -169,7 +169,7 @@ doi_consent_details(doi_consent_op_t *op)
 static int
 doi_consent_text(doi_str_t *to, doi_str_t said)
 {
-    if (said.len == 0 || doi_same(*to, said)) {
+    if (said.len == 0 || doi_str_same(*to, said)) {
         return 0;
     }
 
@@ -384,7 +384,7 @@ doi_consent_others(doi_consent_op_t *op)
         return DOI_ERROR;
     }
 
-    return doi_same(op->contact.person, op->said[DOI_SAID_PERSON])
+    return doi_str_same(op->contact.person, op->said[DOI_SAID_PERSON])
            ? DOI_OK : doi_consent_stop_person(op, op->said[DOI_SAID_PERSON]);
 }
 

@@ -74,7 +74,6 @@ static void doi_list_decode(const uint8_t *p, doi_contact_list_t *list);
 static void doi_list_consent(const uint8_t *p, doi_consent_t *consent);
 static uint8_t *doi_list_encode(uint8_t *p, const doi_contact_list_t *list);
 static int doi_name_cmp(doi_str_t a, doi_str_t b);
-static uint8_t *doi_contact_copy(uint8_t *p, doi_str_t str);
 
 
 int
@@ -194,10 +193,10 @@ doi_contact_encode(const doi_contact_t *contact, doi_buf_t *out)
         p = doi_list_encode(p, &contact->lists[i]);
     }
 
-    p = doi_contact_copy(p, contact->address);
-    p = doi_contact_copy(p, contact->person);
-    p = doi_contact_copy(p, contact->lang);
-    (void) doi_contact_copy(p, contact->sender);
+    p = doi_str_put(p, contact->address);
+    p = doi_str_put(p, contact->person);
+    p = doi_str_put(p, contact->lang);
+    (void) doi_str_put(p, contact->sender);
 
     out->len += size;
 
@@ -331,7 +330,7 @@ doi_list_encode(uint8_t *p, const doi_contact_list_t *list)
     doi_put32(p + 13, consent->opted_in);
     memcpy(p + 17, list->wording, DOI_WORDING_ID);
 
-    return doi_contact_copy(p + DOI_LIST_HEAD, list->name);
+    return doi_str_put(p + DOI_LIST_HEAD, list->name);
 }
 
 
@@ -345,17 +344,6 @@ doi_name_cmp(doi_str_t a, doi_str_t b)
     rc = len != 0 ? memcmp(a.data, b.data, len) : 0;
 
     return rc != 0 ? rc : (a.len > b.len) - (a.len < b.len);
-}
-
-
-static uint8_t *
-doi_contact_copy(uint8_t *p, doi_str_t str)
-{
-    if (str.len != 0) {
-        memcpy(p, str.data, str.len);
-    }
-
-    return p + str.len;
 }
 
 
@@ -417,7 +405,7 @@ doi_contact_list(const doi_contact_t *contact, doi_str_t name)
     size_t  i;
 
     for (i = 0; i < contact->nlists; i++) {
-        if (doi_same(contact->lists[i].name, name)) {
+        if (doi_str_same(contact->lists[i].name, name)) {
             return &contact->lists[i];
         }
     }

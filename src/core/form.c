@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "escape.h"
 #include "form_internal.h"
 
@@ -273,26 +274,7 @@ doi_form_get(const doi_form_t *form, doi_str_t name, doi_str_t *value)
 int
 doi_form_same(doi_str_t s, const char *text)
 {
-    size_t   i;
-    uint8_t  c;
-
-    if (s.len != strlen(text)) {
-        return 0;
-    }
-
-    for (i = 0; i < s.len; i++) {
-        c = s.data[i];
-
-        if (c >= 'A' && c <= 'Z') {
-            c |= 0x20;
-        }
-
-        if (c != (uint8_t) text[i]) {
-            return 0;
-        }
-    }
-
-    return 1;
+    return doi_str_like(s, text, strlen(text));
 }
 
 

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "bytes.h"
+
 
 #define DOI_RANGES_MAX  64      /* of one header; bounds what a request costs */
 
@@ -21,7 +23,6 @@ static int doi_next_range(doi_str_t *rest, doi_range_t *range);
 static int doi_parse_q(doi_str_t s, unsigned *q);
 static size_t doi_token_end(doi_str_t s, uint8_t stop);
 static doi_str_t doi_trim(doi_str_t s);
-static int doi_same(doi_str_t s, const char *lower, size_t len);
 static int doi_lang_matches(doi_str_t range, const char *tag);
 
 
@@ -191,7 +192,7 @@ doi_accepts_json(doi_str_t accept)
 
             match = DOI_MATCH_NONE;
 
-            if (doi_same(range.name, types[i].name, types[i].len)) {
+            if (doi_str_like(range.name, types[i].name, types[i].len)) {
                 match = DOI_MATCH_EXACT;
 
             } else if (range.name.len == types[i].slash + 1
@@ -199,13 +200,13 @@ doi_accepts_json(doi_str_t accept)
             {
                 range.name.len--;
 
-                if (doi_same(range.name, types[i].name, types[i].slash)) {
+                if (doi_str_like(range.name, types[i].name, types[i].slash)) {
                     match = DOI_MATCH_PART;
                 }
 
                 range.name.len++;
 
-            } else if (doi_same(range.name, "*/*", 3)) {
+            } else if (doi_str_like(range.name, "*/*", 3)) {
                 match = DOI_MATCH_ANY;
             }
 
@@ -376,32 +377,6 @@ doi_trim(doi_str_t s)
 
 
 static int
-doi_same(doi_str_t s, const char *lower, size_t len)
-{
-    size_t   i;
-    uint8_t  c;
-
-    if (s.len != len) {
-        return 0;
-    }
-
-    for (i = 0; i < len; i++) {
-        c = s.data[i];
-
-        if (c >= 'A' && c <= 'Z') {
-            c |= 0x20;
-        }
-
-        if (c != (uint8_t) lower[i]) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static int
 doi_lang_matches(doi_str_t range, const char *tag)
 {
     size_t  len;
@@ -413,11 +388,11 @@ doi_lang_matches(doi_str_t range, const char *tag)
     }
 
     if (range.len == len) {
-        return doi_same(range, tag, len) ? DOI_MATCH_EXACT : DOI_MATCH_NONE;
+        return doi_str_like(range, tag, len) ? DOI_MATCH_EXACT : DOI_MATCH_NONE;
     }
 
     if (range.len < len) {
-        return tag[range.len] == '-' && doi_same(range, tag, range.len)
+        return tag[range.len] == '-' && doi_str_like(range, tag, range.len)
                ? DOI_MATCH_PART : DOI_MATCH_NONE;
     }
 
@@ -427,5 +402,5 @@ doi_lang_matches(doi_str_t range, const char *tag)
 
     range.len = len;
 
-    return doi_same(range, tag, len) ? DOI_MATCH_PART : DOI_MATCH_NONE;
+    return doi_str_like(range, tag, len) ? DOI_MATCH_PART : DOI_MATCH_NONE;
 }

@@ -310,7 +310,7 @@ doi_content_decode(doi_str_t content, doi_entry_t *entry)
             || !doi_entry_says(head[0]) || head[0] <= last
             || doi_get16(head + 1) == 0
             || doi_get16(head + 1) > doi_said_max[head[0]]
-            || !doi_arg_take(&rest, doi_get16(head + 1),
+            || !doi_str_take(&rest, doi_get16(head + 1),
                              &entry->said[head[0]]))
         {
             return DOI_ERROR;

@@ -102,7 +102,7 @@ doi_op_ledger_init(doi_view_t *view, doi_time_t now, doi_str_t arg,
         stored = sealed;
         put = 1;
 
-    } else if (a.replace && !doi_same(stored, sealed)) {
+    } else if (a.replace && !doi_str_same(stored, sealed)) {
 
         if (doi_digest(&stored, 1, hash, sizeof(hash)) != DOI_OK) {
             return DOI_RETRY;

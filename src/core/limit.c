@@ -14,8 +14,8 @@
 
 #include <openssl/evp.h>
 
+#include "bytes.h"
 #include "limit.h"
-#include "record.h"
 
 
 #define DOI_LIMIT_MINUTE    60

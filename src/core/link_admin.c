@@ -21,8 +21,6 @@ static int doi_resolve_claims(doi_view_t *view, doi_time_t now,
     const doi_operator_arg_t *a, doi_link_t *link, unsigned *n);
 static int doi_resolved_before(const doi_operator_arg_t *a,
     const doi_link_t *link, const doi_link_t *action);
-static int doi_str_take(doi_str_t *rest, size_t len, doi_str_t *str);
-static int doi_str_same(doi_str_t a, doi_str_t b);
 
 
 doi_result_t
@@ -357,30 +355,4 @@ doi_operator_answer(doi_result_t result, const doi_link_t *link,
     doi_buf_t *out)
 {
     return doi_link_encode(link, out) == DOI_OK ? result : DOI_RETRY;
-}
-
-
-/* Takes len bytes off the front of rest. */
-
-static int
-doi_str_take(doi_str_t *rest, size_t len, doi_str_t *str)
-{
-    if (len > rest->len) {
-        return 0;
-    }
-
-    str->data = rest->data;
-    str->len = len;
-    rest->data += len;
-    rest->len -= len;
-
-    return 1;
-}
-
-
-static int
-doi_str_same(doi_str_t a, doi_str_t b)
-{
-    return a.len == b.len
-           && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }

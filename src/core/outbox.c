@@ -647,7 +647,7 @@ doi_updated_before(const doi_outbox_arg_t *a, doi_time_t now, doi_str_t error,
 
     case DOI_OUTBOX_DEFER:
         return row->state == DOI_QUEUED && row->attempts != 0
-               && row->due == a->due && doi_same(row->error, error);
+               && row->due == a->due && doi_str_same(row->error, error);
 
     case DOI_OUTBOX_BURY:
         return row->state == DOI_DEAD;

@@ -70,7 +70,6 @@ static int doi_record_check(const doi_link_t *link);
 static int doi_record_check_claims(const doi_link_t *link);
 static void doi_claim_decode(const uint8_t *p, doi_claim_t *claim);
 static void doi_claim_encode(uint8_t *p, const doi_claim_t *claim);
-static uint8_t *doi_record_copy(uint8_t *p, doi_str_t str);
 
 
 int
@@ -192,10 +191,10 @@ doi_link_encode(const doi_link_t *link, doi_buf_t *out)
     doi_put16(p + 16, (uint16_t) link->meta.len);
     doi_put16(p + 18, (uint16_t) link->reason.len);
 
-    p = doi_record_copy(p + DOI_RECORD_HEAD_SIZE, link->scope);
-    p = doi_record_copy(p, link->meta);
-    p = doi_record_copy(p, link->actor);
-    p = doi_record_copy(p, link->reason);
+    p = doi_str_put(p + DOI_RECORD_HEAD_SIZE, link->scope);
+    p = doi_str_put(p, link->meta);
+    p = doi_str_put(p, link->actor);
+    p = doi_str_put(p, link->reason);
 
     for (i = 0; i < link->nclaims; i++) {
         doi_claim_encode(p, &link->claims[i]);
@@ -287,15 +286,4 @@ doi_claim_encode(uint8_t *p, const doi_claim_t *claim)
     doi_put16(p + 46, claim->status);
     p[48] = claim->state;
     p[49] = claim->flags;
-}
-
-
-static uint8_t *
-doi_record_copy(uint8_t *p, doi_str_t str)
-{
-    if (str.len != 0) {
-        memcpy(p, str.data, str.len);
-    }
-
-    return p + str.len;
 }

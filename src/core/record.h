@@ -1,12 +1,13 @@
 /*
  * What record.c offers to the rest of the core besides doi_link_decode and
- * doi_link_encode (link.h): sizes, decoding into memory of the caller's own,
- * and big-endian numbers.
+ * doi_link_encode (link.h): sizes, and decoding into memory of the caller's
+ * own.
  */
 
 #ifndef DOI_RECORD_H
 #define DOI_RECORD_H
 
+#include "bytes.h"
 #include "link.h"
 
 
@@ -29,38 +30,5 @@ int doi_link_parse(doi_str_t value, doi_link_t *link, doi_claim_t *claims,
 
 /* The bytes that doi_link_encode needs. */
 size_t doi_link_size(const doi_link_t *link);
-
-
-static inline void
-doi_put16(uint8_t *p, uint16_t n)
-{
-    p[0] = (uint8_t) (n >> 8);
-    p[1] = (uint8_t) n;
-}
-
-
-static inline void
-doi_put32(uint8_t *p, uint32_t n)
-{
-    p[0] = (uint8_t) (n >> 24);
-    p[1] = (uint8_t) (n >> 16);
-    p[2] = (uint8_t) (n >> 8);
-    p[3] = (uint8_t) n;
-}
-
-
-static inline uint16_t
-doi_get16(const uint8_t *p)
-{
-    return (uint16_t) ((unsigned) p[0] << 8 | p[1]);
-}
-
-
-static inline uint32_t
-doi_get32(const uint8_t *p)
-{
-    return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16
-           | (uint32_t) p[2] << 8 | p[3];
-}
 
 #endif /* DOI_RECORD_H */

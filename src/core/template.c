@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
+
 
 typedef enum {
     DOI_OP_LITERAL = 0,     /* bytes of the template                   */
@@ -82,7 +84,6 @@ static unsigned doi_count_lines(const uint8_t *from, const uint8_t *to);
 static int doi_alone(const doi_parser_t *p, const uint8_t **from,
     const uint8_t **to);
 static doi_str_t doi_trim(doi_str_t s);
-static int doi_equal(doi_str_t s, const char *text);
 
 
 static const struct {
@@ -272,9 +273,9 @@ doi_compile_value(doi_parser_t *p, const doi_tag_t *tag)
     doi_escape_t        escape;
     doi_template_op_t  *op;
 
-    if (p->env->text != NULL && doi_equal(tag->name, "style")) {
+    if (p->env->text != NULL && doi_str_is(tag->name, "style")) {
 
-        if (!doi_equal(tag->filter, "css")) {
+        if (!doi_str_is(tag->filter, "css")) {
             return doi_fail(p, "the style sheet is written {{style|css}}");
         }
 
@@ -458,7 +459,7 @@ doi_find_var(doi_parser_t *p, doi_str_t name, size_t *index)
     *index = 0;
 
     for (i = 0; p->env->vars[i] != NULL; i++) {
-        if (doi_equal(name, p->env->vars[i])) {
+        if (doi_str_is(name, p->env->vars[i])) {
             *index = i;
             return DOI_OK;
         }
@@ -485,7 +486,7 @@ doi_find_filter(doi_parser_t *p, const doi_tag_t *tag, doi_escape_t *escape)
     }
 
     for (i = 0; i < sizeof(doi_filters) / sizeof(doi_filters[0]); i++) {
-        if (doi_equal(tag->filter, doi_filters[i].name)) {
+        if (doi_str_is(tag->filter, doi_filters[i].name)) {
             *escape = doi_filters[i].escape;
             break;
         }
@@ -760,11 +761,4 @@ doi_trim(doi_str_t s)
     }
 
     return s;
-}
-
-
-static int
-doi_equal(doi_str_t s, const char *text)
-{
-    return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
 }

@@ -43,6 +43,7 @@
 #include <openssl/opensslv.h>
 #include <openssl/params.h>
 
+#include "bytes.h"
 #include "keyring_internal.h"
 
 
@@ -71,8 +72,6 @@ static EVP_MAC_CTX *doi_key_mac(EVP_MAC *hmac, uint8_t *derived);
 static int doi_token_mac(EVP_MAC_CTX *ctx, doi_str_t scope,
     const uint8_t body[DOI_TOKEN_BODY], uint8_t mac[DOI_SHA256_SIZE]);
 static int doi_hex_digit(uint8_t c);
-static void doi_put32(uint8_t *p, uint32_t n);
-static uint32_t doi_get32(const uint8_t *p);
 
 
 static const char *const  doi_key_info[DOI_KEY_MACS] = {
@@ -649,22 +648,4 @@ doi_hex_digit(uint8_t c)
     }
 
     return -1;
-}
-
-
-static void
-doi_put32(uint8_t *p, uint32_t n)
-{
-    p[0] = (uint8_t) (n >> 24);
-    p[1] = (uint8_t) (n >> 16);
-    p[2] = (uint8_t) (n >> 8);
-    p[3] = (uint8_t) n;
-}
-
-
-static uint32_t
-doi_get32(const uint8_t *p)
-{
-    return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16
-           | (uint32_t) p[2] << 8 | (uint32_t) p[3];
 }

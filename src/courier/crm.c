@@ -24,8 +24,8 @@
 #include <strings.h>
 
 #include <jansson.h>
-#include <openssl/evp.h>
 
+#include "../core/bytes.h"
 #include "../core/consent.h"
 #include "provider_internal.h"
 
@@ -424,35 +424,25 @@ crm_salesforce_name(const doi_crm_change_t *change)
 static int
 crm_key(const doi_crm_change_t *change, char hex[2 * CRM_KEY + 1])
 {
-    int           ok;
-    size_t        i;
-    uint8_t       digest[EVP_MAX_MD_SIZE];
-    doi_str_t     parts[3];
-    EVP_MD_CTX   *ctx;
-    const char   *channel;
+    uint8_t      digest[CRM_KEY];
+    doi_str_t    parts[6];
+    const char  *channel;
+
+    static const doi_str_t  zero = { (const uint8_t *) "", 1 };
 
     channel = doi_channel_name((unsigned) change->channel);
 
-    parts[0].data = (const uint8_t *) channel;
-    parts[0].len = strlen(channel);
-    parts[1] = change->address;
-    parts[2] = change->list;
-
-    ctx = EVP_MD_CTX_new();
-    ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
-
     /* with its zero, which no part holds, nothing moves into the next one */
 
-    for (i = 0; ok && i < 3; i++) {
-        ok = (parts[i].len == 0
-              || EVP_DigestUpdate(ctx, parts[i].data, parts[i].len))
-             && EVP_DigestUpdate(ctx, "", 1);
-    }
+    parts[0].data = (const uint8_t *) channel;
+    parts[0].len = strlen(channel);
+    parts[1] = zero;
+    parts[2] = change->address;
+    parts[3] = zero;
+    parts[4] = change->list;
+    parts[5] = zero;
 
-    ok = ok && EVP_DigestFinal_ex(ctx, digest, NULL);
-    EVP_MD_CTX_free(ctx);
-
-    if (!ok) {
+    if (doi_digest(parts, 6, digest, CRM_KEY) != DOI_OK) {
         return DOI_ERROR;
     }
 

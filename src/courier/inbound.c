@@ -18,6 +18,7 @@
 
 #include <jansson.h>
 
+#include "../core/bytes.h"
 #include "../core/consent.h"
 #include "provider_internal.h"
 
@@ -46,7 +47,6 @@ static int inbound_add(doi_inbounds_t *in, const doi_inbound_t *message,
     const char **err);
 static int inbound_list(json_t *object, const char *name, json_t **list);
 static int inbound_string(json_t *object, const char *name, doi_str_t *value);
-static int inbound_is(doi_str_t s, const char *text);
 
 
 static const inbound_kind_t  inbound_kinds[] = {
@@ -150,7 +150,7 @@ inbound_meta(json_t *root, doi_inbounds_t *in, const char **err)
     doi_str_t  name;
 
     if (inbound_string(root, "object", &name) != DOI_OK
-        || !inbound_is(name, "whatsapp_business_account"))
+        || !doi_str_is(name, "whatsapp_business_account"))
     {
         *err = "is not about a WhatsApp business account";
         return DOI_ERROR;
@@ -200,7 +200,7 @@ inbound_meta_entry(json_t *entry, doi_inbounds_t *in, const char **err)
             return DOI_ERROR;
         }
 
-        if (rc == DOI_NOT_FOUND || !inbound_is(field, "messages")) {
+        if (rc == DOI_NOT_FOUND || !doi_str_is(field, "messages")) {
             continue;
         }
 
@@ -318,7 +318,7 @@ inbound_meta_text(json_t *message, doi_str_t *text)
     object = message;
     kind = inbound_kinds;
 
-    if (inbound_is(type, "interactive")) {
+    if (doi_str_is(type, "interactive")) {
         object = json_object_get(message, "interactive");
         kind = inbound_interactive;
 
@@ -330,7 +330,7 @@ inbound_meta_text(json_t *message, doi_str_t *text)
         }
     }
 
-    while (kind->type != NULL && !inbound_is(type, kind->type)) {
+    while (kind->type != NULL && !doi_str_is(type, kind->type)) {
         kind++;
     }
 
@@ -394,10 +394,10 @@ inbound_own_message(json_t *message, doi_inbounds_t *in, const char **err)
         return DOI_ERROR;
     }
 
-    if (inbound_is(channel, "sms")) {
+    if (doi_str_is(channel, "sms")) {
         m.channel = DOI_CHANNEL_SMS;
 
-    } else if (inbound_is(channel, "whatsapp")) {
+    } else if (doi_str_is(channel, "whatsapp")) {
         m.channel = DOI_CHANNEL_WHATSAPP;
 
     } else {
@@ -478,11 +478,4 @@ inbound_string(json_t *object, const char *name, doi_str_t *value)
     value->len = json_string_length(json);
 
     return DOI_OK;
-}
-
-
-static int
-inbound_is(doi_str_t s, const char *text)
-{
-    return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
 }

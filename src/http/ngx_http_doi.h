@@ -46,6 +46,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "../core/bytes.h"
 #include "../core/token.h"
 #include "../core/link.h"
 #include "../core/booking.h"

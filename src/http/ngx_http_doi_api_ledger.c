@@ -145,10 +145,7 @@ ngx_http_doi_api_evidence_row(void *data, doi_str_t key, doi_str_t value)
         return DOI_NOT_FOUND;
     }
 
-    entry.seq = (uint32_t) key.data[DOI_CONTACT_ID] << 24
-                | (uint32_t) key.data[DOI_CONTACT_ID + 1] << 16
-                | (uint32_t) key.data[DOI_CONTACT_ID + 2] << 8
-                | key.data[DOI_CONTACT_ID + 3];
+    entry.seq = doi_get32(key.data + DOI_CONTACT_ID);
 
     json = ngx_http_doi_entry_json(evidence, &entry);
 
@@ -464,10 +461,7 @@ ngx_http_doi_api_ledger_seal(ngx_http_doi_api_t *api)
     }
 
     json = json_pack("{s:I, s:o}",
-                     "epoch", (json_int_t) ((uint32_t) last[0] << 24
-                                            | (uint32_t) last[1] << 16
-                                            | (uint32_t) last[2] << 8
-                                            | last[3]),
+                     "epoch", (json_int_t) doi_get32(last),
                      "mac", ngx_http_doi_hex_json(last + 4, 32));
 
     return json ? ngx_http_doi_api_json(api, NGX_HTTP_OK, json)

@@ -345,8 +345,7 @@ ngx_http_doi_link_json(const doi_link_t *link, doi_time_t now,
 
     doi_id_encode(link->id, id);
 
-    minted = (doi_time_t) link->id[0] << 24 | (doi_time_t) link->id[1] << 16
-             | (doi_time_t) link->id[2] << 8 | link->id[3];
+    minted = doi_get32(link->id);
 
     claims = whole ? json_array() : NULL;
     used = 0;

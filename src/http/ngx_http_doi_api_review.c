@@ -316,10 +316,7 @@ ngx_http_doi_api_stats_read(doi_view_t *view, doi_time_t now, doi_str_t arg,
         return DOI_RETRY;
     }
 
-    key[0] = (u_char) (stats->from >> 24);
-    key[1] = (u_char) (stats->from >> 16);
-    key[2] = (u_char) (stats->from >> 8);
-    key[3] = (u_char) stats->from;
+    doi_put32(key, stats->from);
 
     from.data = key;
     from.len = sizeof(key);
@@ -342,24 +339,21 @@ ngx_http_doi_api_stats_row(void *data, doi_str_t key, doi_str_t value)
     ngx_tm_t          tm;
     ngx_uint_t        i;
     uint32_t          n[4];
-    const uint8_t    *k, *v;
+    const uint8_t    *k;
 
     if (key.len != DOI_STATS_KEY || value.len < DOI_STATS_VALUE) {
         return DOI_OK;
     }
 
     k = key.data;
-    days = (uint32_t) k[0] << 24 | (uint32_t) k[1] << 16
-           | (uint32_t) k[2] << 8 | k[3];
+    days = doi_get32(k);
 
     if (days > stats->to) {
         return DOI_NOT_FOUND;
     }
 
     for (i = 0; i < 4; i++) {
-        v = value.data + 4 * i;
-        n[i] = (uint32_t) v[0] << 24 | (uint32_t) v[1] << 16
-               | (uint32_t) v[2] << 8 | v[3];
+        n[i] = doi_get32(value.data + 4 * i);
     }
 
     ngx_gmtime((time_t) days * 86400, &tm);

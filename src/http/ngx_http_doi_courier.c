@@ -529,8 +529,7 @@ ngx_http_doi_courier_look_row(void *data, doi_str_t key, doi_str_t value)
         return DOI_OK;
     }
 
-    due = (doi_time_t) key.data[1] << 24 | (doi_time_t) key.data[2] << 16
-          | (doi_time_t) key.data[3] << 8 | key.data[4];
+    due = doi_get32(key.data + 1);
 
     if (key.data[0] != DOI_QUEUED || due > look->now) {
         return DOI_NOT_FOUND;

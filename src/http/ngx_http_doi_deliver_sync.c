@@ -191,10 +191,7 @@ ngx_http_doi_sync_entry(doi_view_t *view, ngx_http_doi_delivery_t *d,
         }
 
         ngx_memcpy(key, contact->id, DOI_CONTACT_ID);
-        key[DOI_CONTACT_ID] = (uint8_t) (seq >> 24);
-        key[DOI_CONTACT_ID + 1] = (uint8_t) (seq >> 16);
-        key[DOI_CONTACT_ID + 2] = (uint8_t) (seq >> 8);
-        key[DOI_CONTACT_ID + 3] = (uint8_t) seq;
+        doi_put32(key + DOI_CONTACT_ID, seq);
 
         k.data = key;
         k.len = sizeof(key);

@@ -517,8 +517,7 @@ ngx_http_doi_count_row(void *data, doi_str_t key, doi_str_t value)
         return DOI_OK;
     }
 
-    deadline = (doi_time_t) key.data[0] << 24 | (doi_time_t) key.data[1] << 16
-               | (doi_time_t) key.data[2] << 8 | key.data[3];
+    deadline = doi_get32(key.data);
 
     if (deadline > count->now || *count->count == NGX_HTTP_DOI_METRICS_ROWS) {
         return DOI_NOT_FOUND;

@@ -25,6 +25,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../core/bytes.h"
 #include "lmdb_internal.h"
 
 
@@ -383,14 +384,6 @@ doi_lmdb_is_bare(const doi_lmdb_t *lmdb, uint64_t gen)
 }
 
 
-static uint32_t
-read_u32(const uint8_t *p)
-{
-    return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16
-           | (uint32_t) p[2] << 8 | p[3];
-}
-
-
 static int
 lmdb_read_row(doi_lmdb_cursor_t *c, const char *name, doi_str_t *value)
 {
@@ -431,7 +424,7 @@ doi_lmdb_read_meta(doi_lmdb_t *lmdb, MDB_txn *txn, doi_lmdb_meta_t *meta,
         }
 
         if (rc == DOI_OK) {
-            meta->schema = value.len == 4 ? read_u32(value.data) : UINT32_MAX;
+            meta->schema = value.len == 4 ? doi_get32(value.data) : UINT32_MAX;
         }
     }
 
@@ -441,7 +434,7 @@ doi_lmdb_read_meta(doi_lmdb_t *lmdb, MDB_txn *txn, doi_lmdb_meta_t *meta,
     }
 
     if (rc == DOI_OK && value.len == 4) {
-        meta->mark = read_u32(value.data);
+        meta->mark = doi_get32(value.data);
     }
 
     rc = lmdb_read_row(&c, "log", &value);

@@ -39,6 +39,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "../core/bytes.h"
 #include "lmdb_internal.h"
 
 
@@ -48,16 +49,6 @@
 #define COMMIT_ROWS         8192U       /* LMDB keeps their pages in memory   */
 #define COMMIT_GROW         8388608U
 #define COMMIT_GROWS        16          /* in the life of a process           */
-
-
-static void
-write_u32(uint8_t *p, uint32_t n)
-{
-    p[0] = (uint8_t) (n >> 24);
-    p[1] = (uint8_t) (n >> 16);
-    p[2] = (uint8_t) (n >> 8);
-    p[3] = (uint8_t) n;
-}
 
 
 static int
@@ -285,7 +276,7 @@ lmdb_write(doi_lmdb_t *lmdb, doi_time_t mark)
     rc = lmdb_put_meta(lmdb, "log", bytes, sizeof(bytes));
 
     if (rc == 0 && mark > lmdb->meta_mark) {
-        write_u32(clock, mark);
+        doi_put32(clock, mark);
         rc = lmdb_put_meta(lmdb, "clock", clock, sizeof(clock));
     }
 
@@ -524,7 +515,7 @@ lmdb_take_over(doi_lmdb_t *lmdb)
     }
 
     if (rc == 0 && meta.schema != DOI_SCHEMA) {
-        write_u32(schema, DOI_SCHEMA);
+        doi_put32(schema, DOI_SCHEMA);
         rc = lmdb_put_meta(lmdb, "schema", schema, sizeof(schema));
     }
 

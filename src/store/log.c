@@ -32,13 +32,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-
+#include "../core/bytes.h"
 #include "log.h"
 
 
@@ -52,45 +52,35 @@ static int log_lock(int fd, int cmd, struct flock *lock, uint64_t seq);
 
 
 static void
-write_number(uint8_t *p, uint64_t n, size_t size)
+write_u64(uint8_t *p, uint64_t n)
 {
-    while (size-- != 0) {
-        p[size] = (uint8_t) n;
-        n >>= 8;
-    }
+    doi_put32(p, (uint32_t) (n >> 32));
+    doi_put32(p + 4, (uint32_t) n);
 }
 
 
 static uint64_t
-read_number(const uint8_t *p, size_t size)
+read_u64(const uint8_t *p)
 {
-    uint64_t  n;
-
-    n = 0;
-
-    while (size-- != 0) {
-        n = n << 8 | *p++;
-    }
-
-    return n;
+    return (uint64_t) doi_get32(p) << 32 | doi_get32(p + 4);
 }
 
 
 void
 doi_log_pos_encode(uint8_t p[DOI_LOG_POS_SIZE], const doi_log_pos_t *pos)
 {
-    write_number(p, pos->gen, 8);
-    write_number(p + 8, pos->seq, 8);
-    write_number(p + 16, pos->off, 4);
+    write_u64(p, pos->gen);
+    write_u64(p + 8, pos->seq);
+    doi_put32(p + 16, pos->off);
 }
 
 
 void
 doi_log_pos_decode(const uint8_t *p, doi_log_pos_t *pos)
 {
-    pos->gen = read_number(p, 8);
-    pos->seq = read_number(p + 8, 8);
-    pos->off = (uint32_t) read_number(p + 16, 4);
+    pos->gen = read_u64(p);
+    pos->seq = read_u64(p + 8);
+    pos->off = doi_get32(p + 16);
 }
 
 
@@ -99,44 +89,28 @@ doi_log_pos_decode(const uint8_t *p, doi_log_pos_t *pos)
 static int
 log_sum(const uint8_t *p, size_t rows, uint8_t sum[LOG_SUM])
 {
-    int          ok;
-    uint8_t      digest[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX  *ctx;
+    doi_str_t  parts[2];
 
-    ctx = EVP_MD_CTX_new();
-    if (ctx == NULL) {
-        return DOI_ERROR;
-    }
+    parts[0].data = p;
+    parts[0].len = LOG_SUM_AT;
+    parts[1].data = p + DOI_LOG_HEAD;
+    parts[1].len = rows;
 
-    ok = EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1
-         && EVP_DigestUpdate(ctx, p, LOG_SUM_AT) == 1
-         && EVP_DigestUpdate(ctx, p + DOI_LOG_HEAD, rows) == 1
-         && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
-
-    EVP_MD_CTX_free(ctx);
-
-    if (!ok) {
-        return DOI_ERROR;
-    }
-
-    memcpy(sum, digest, LOG_SUM);
-
-    return DOI_OK;
+    return doi_digest(parts, 2, sum, LOG_SUM);
 }
 
 
 int
 doi_log_is_next(const uint8_t *p, const doi_log_pos_t *pos)
 {
-    return read_number(p, 8) == pos->gen
-           && read_number(p + 8, 8) == pos->seq + 1;
+    return read_u64(p) == pos->gen && read_u64(p + 8) == pos->seq + 1;
 }
 
 
 int
 doi_log_is_past(const uint8_t *p, const doi_log_pos_t *pos)
 {
-    return read_number(p, 8) == pos->gen && read_number(p + 8, 8) <= pos->seq;
+    return read_u64(p) == pos->gen && read_u64(p + 8) <= pos->seq;
 }
 
 
@@ -151,7 +125,7 @@ doi_log_record(const uint8_t *p, size_t n, const doi_log_pos_t *pos,
         return 0;
     }
 
-    len = (size_t) read_number(p + 16, 4);
+    len = doi_get32(p + 16);
 
     if (len > n - DOI_LOG_HEAD
         || log_sum(p, len, sum) != DOI_OK
@@ -160,7 +134,7 @@ doi_log_record(const uint8_t *p, size_t n, const doi_log_pos_t *pos,
         return 0;
     }
 
-    *mark = (doi_time_t) read_number(p + 20, 4);
+    *mark = doi_get32(p + 20);
     rows->data = p + DOI_LOG_HEAD;
     rows->len = len;
 
@@ -185,7 +159,7 @@ doi_log_row(doi_str_t *rows, doi_str_t *key, doi_str_t *value, int *del)
 
     key->len = p[0];
     *del = p[1];
-    value->len = (size_t) read_number(p + 2, 4);
+    value->len = doi_get32(p + 2);
 
     if (key->len == 0 || rows->len - LOG_ROW < key->len
         || rows->len - LOG_ROW - key->len < value->len)
@@ -416,7 +390,7 @@ doi_log_add(doi_log_t *log, const doi_write_t *w)
 
     row[0] = w->klen;
     row[1] = w->del;
-    write_number(row + 2, w->value.len, 4);
+    doi_put32(row + 2, (uint32_t) w->value.len);
     memcpy(row + LOG_ROW, w->key, w->klen);
 
     if (w->value.len != 0) {
@@ -437,8 +411,8 @@ doi_log_blank(doi_log_t *log)
     }
 
     memset(head, 0, sizeof(head));
-    write_number(head, log->pos.gen, 8);
-    write_number(head + 8, log->pos.seq, 8);
+    write_u64(head, log->pos.gen);
+    write_u64(head + 8, log->pos.seq);
 
     (void) !pwrite(log->fd, head, sizeof(head), (off_t) log->pos.off);
 }
@@ -463,10 +437,10 @@ doi_log_append(doi_log_t *log, doi_time_t mark)
 
     memset(log->rec + log->len, 0, len - log->len);
 
-    write_number(log->rec, log->pos.gen, 8);
-    write_number(log->rec + 8, log->pos.seq + 1, 8);
-    write_number(log->rec + 16, rows, 4);
-    write_number(log->rec + 20, mark, 4);
+    write_u64(log->rec, log->pos.gen);
+    write_u64(log->rec + 8, log->pos.seq + 1);
+    doi_put32(log->rec + 16, rows);
+    doi_put32(log->rec + 20, mark);
 
     if (log_sum(log->rec, rows, log->rec + LOG_SUM_AT) != DOI_OK) {
         return -1;

@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../core/bytes.h"
 #include "log.h"
 
 
@@ -256,8 +257,7 @@ over_take(doi_over_t *o)
         return DOI_NOT_FOUND;
     }
 
-    n = DOI_LOG_HEAD + ((size_t) at[16] << 24 | (size_t) at[17] << 16
-                        | (size_t) at[18] << 8 | at[19]);
+    n = DOI_LOG_HEAD + (size_t) doi_get32(at + 16);
 
     if (n > o->size - o->pos.off) {
         return DOI_NOT_FOUND;
