@@ -45,8 +45,6 @@
 
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "booking_ops.h"
 
 
@@ -374,8 +372,8 @@ doi_booking_get(doi_view_t *view, const uint8_t id[DOI_ID_SIZE],
 int
 doi_slot_key(doi_str_t scope, doi_str_t slot, uint8_t key[DOI_SLOT_KEY_SIZE])
 {
-    size_t   len;
-    uint8_t  text[2 + 255 + 255];
+    uint8_t    len[2];
+    doi_str_t  parts[3];
 
     if (scope.len > doi_booking_text_max[DOI_TEXT_SCOPE]
         || slot.len > doi_booking_text_max[DOI_TEXT_SLOT])
@@ -383,21 +381,14 @@ doi_slot_key(doi_str_t scope, doi_str_t slot, uint8_t key[DOI_SLOT_KEY_SIZE])
         return DOI_ERROR;
     }
 
-    doi_put16(text, (uint16_t) scope.len);
-    len = 2;
+    doi_put16(len, (uint16_t) scope.len);
 
-    if (scope.len != 0) {
-        memcpy(text + len, scope.data, scope.len);
-        len += scope.len;
-    }
+    parts[0].data = len;
+    parts[0].len = sizeof(len);
+    parts[1] = scope;
+    parts[2] = slot;
 
-    if (slot.len != 0) {
-        memcpy(text + len, slot.data, slot.len);
-        len += slot.len;
-    }
-
-    return EVP_Digest(text, len, key, NULL, EVP_sha256(), NULL) == 1
-           ? DOI_OK : DOI_ERROR;
+    return doi_digest(parts, 3, key, DOI_SLOT_KEY_SIZE);
 }
 
 
@@ -407,14 +398,9 @@ void
 doi_agenda_key(doi_str_t scope, doi_time_t start,
     const uint8_t id[DOI_ID_SIZE], uint8_t key[DOI_AGENDA_KEY_SIZE])
 {
-    uint8_t  hash[EVP_MAX_MD_SIZE];
-
     memset(key, 0, DOI_AGENDA_KEY_SIZE);
 
-    if (EVP_Digest(scope.data, scope.len, hash, NULL, EVP_sha256(), NULL)
-        == 1)
-    {
-        memcpy(key, hash, 8);
+    if (doi_digest(&scope, 1, key, 8) == DOI_OK) {
         doi_put32(key + 8, start);
         memcpy(key + 12, id, DOI_ID_SIZE);
     }

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "booking_ops.h"
 
 
@@ -612,6 +610,5 @@ doi_address_key(doi_str_t email, uint8_t hash[DOI_ADDRESS_HASH],
     key->data = hash;
     key->len = DOI_ADDRESS_HASH;
 
-    return EVP_Digest(email.data, email.len, hash, NULL, EVP_sha256(), NULL)
-           == 1 ? DOI_OK : DOI_ERROR;
+    return doi_digest(&email, 1, hash, DOI_ADDRESS_HASH);
 }

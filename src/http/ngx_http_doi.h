@@ -485,6 +485,9 @@ ngx_table_elt_t *ngx_http_doi_find_header(ngx_list_t *headers,
 /* Whether a header has this name, whatever the case. */
 ngx_uint_t ngx_http_doi_is(ngx_str_t *key, const char *name);
 
+/* How many there are: two would be judged by one and read by the other. */
+ngx_uint_t ngx_http_doi_content_types(ngx_http_request_t *r);
+
 ngx_int_t ngx_http_doi_same_origin(ngx_http_request_t *r);
 ngx_int_t ngx_http_doi_add_header(ngx_http_request_t *r, const char *name,
     size_t name_len, u_char *value, size_t value_len);
@@ -536,6 +539,9 @@ doi_page_t ngx_http_doi_state_page(const doi_link_answer_t *answer);
 
 char *ngx_http_doi_check_handlers(ngx_conf_t *cf,
     ngx_http_doi_loc_conf_t *prev, ngx_http_doi_loc_conf_t *conf);
+ngx_int_t ngx_http_doi_check_store(ngx_conf_t *cf, const char *name);
+ngx_int_t ngx_http_doi_check_key(ngx_conf_t *cf, const void *rings,
+    const char *name);
 char *ngx_http_doi_check_link(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf,
     const char *name);
 char *ngx_http_doi_check_upstreams(ngx_conf_t *cf,

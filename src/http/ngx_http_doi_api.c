@@ -349,6 +349,61 @@ ngx_http_doi_api_body(ngx_http_doi_api_t *api, const char **names,
 
 
 ngx_int_t
+ngx_http_doi_api_empty(ngx_http_doi_api_t *api, ngx_int_t *rc)
+{
+    json_t  *body;
+
+    static const char  *names[] = { NULL };
+
+    if (api->body.len == 0) {
+        return NGX_OK;
+    }
+
+    body = ngx_http_doi_api_body(api, names, rc);
+    if (body == NULL) {
+        return NGX_ERROR;
+    }
+
+    json_decref(body);
+
+    return NGX_OK;
+}
+
+
+const char *
+ngx_http_doi_api_outcome(json_t *body, ngx_uint_t *outcome, ngx_str_t *reason)
+{
+    json_t      *value;
+    const char  *text;
+
+    text = json_string_value(json_object_get(body, "outcome"));
+
+    if (text && strcmp(text, "used") == 0) {
+        *outcome = DOI_OUTCOME_USED;
+
+    } else if (text && strcmp(text, "fresh") == 0) {
+        *outcome = DOI_OUTCOME_RELEASED;
+
+    } else {
+        return "\"outcome\" must be \"used\" or \"fresh\"";
+    }
+
+    value = json_object_get(body, "reason");
+
+    if (!json_is_string(value) || json_string_length(value) == 0
+        || json_string_length(value) > DOI_REASON_MAX)
+    {
+        return "\"reason\" must be a string of 1 to 512 bytes";
+    }
+
+    reason->data = (u_char *) json_string_value(value);
+    reason->len = json_string_length(value);
+
+    return NULL;
+}
+
+
+ngx_int_t
 ngx_http_doi_api_submit(ngx_http_doi_api_t *api, ngx_uint_t op, void *arg,
     size_t len, ngx_http_doi_api_done_pt done)
 {

@@ -64,6 +64,16 @@ ngx_int_t ngx_http_doi_api_dump(ngx_http_doi_api_t *api, json_t *json,
 json_t *ngx_http_doi_api_body(ngx_http_doi_api_t *api, const char **names,
     ngx_int_t *rc);
 
+/* A call that takes nothing: no body, or an object without members. */
+ngx_int_t ngx_http_doi_api_empty(ngx_http_doi_api_t *api, ngx_int_t *rc);
+
+/*
+ * The outcome and the reason that resolve something; the reason is that of the
+ * body.  What is wrong with them, or NULL.
+ */
+const char *ngx_http_doi_api_outcome(json_t *body, ngx_uint_t *outcome,
+    ngx_str_t *reason);
+
 /* NGX_DONE, or the answer of a failure. */
 ngx_int_t ngx_http_doi_api_submit(ngx_http_doi_api_t *api, ngx_uint_t op,
     void *arg, size_t len, ngx_http_doi_api_done_pt done);

@@ -189,10 +189,11 @@ ngx_http_doi_api_booking(ngx_http_doi_api_t *api)
 ngx_int_t
 ngx_http_doi_api_booking_resolve(ngx_http_doi_api_t *api)
 {
-    json_t                      *body, *value;
+    json_t                      *body;
     ngx_int_t                    rc;
     ngx_str_t                    reason;
-    const char                  *text, *bad;
+    ngx_uint_t                   outcome;
+    const char                  *bad;
     doi_booking_operator_arg_t   head;
 
     static const char  *names[] = { "outcome", "reason", NULL };
@@ -204,62 +205,31 @@ ngx_http_doi_api_booking_resolve(ngx_http_doi_api_t *api)
 
     ngx_memzero(&head, sizeof(doi_booking_operator_arg_t));
 
-    text = json_string_value(json_object_get(body, "outcome"));
+    bad = ngx_http_doi_api_outcome(body, &outcome, &reason);
 
-    if (text && strcmp(text, "used") == 0) {
-        head.outcome = DOI_OUTCOME_USED;
-
-    } else if (text && strcmp(text, "fresh") == 0) {
-        head.outcome = DOI_OUTCOME_RELEASED;
-
+    if (bad) {
+        rc = ngx_http_doi_api_problem(api, NGX_HTTP_BAD_REQUEST, "field", "%s",
+                                      bad);
     } else {
-        bad = "\"outcome\" must be \"used\" or \"fresh\"";
-        goto failed;
+        head.outcome = (uint16_t) outcome;
+        rc = ngx_http_doi_booking_operator(api, DOI_OP_BOOKING_RESOLVE, &head,
+                                           &reason);
     }
 
-    value = json_object_get(body, "reason");
-
-    if (!json_is_string(value) || json_string_length(value) == 0
-        || json_string_length(value) > DOI_REASON_MAX)
-    {
-        bad = "\"reason\" must be a string of 1 to 512 bytes";
-        goto failed;
-    }
-
-    reason.data = (u_char *) json_string_value(value);
-    reason.len = json_string_length(value);
-
-    rc = ngx_http_doi_booking_operator(api, DOI_OP_BOOKING_RESOLVE, &head,
-                                       &reason);
     json_decref(body);
 
     return rc;
-
-failed:
-
-    json_decref(body);
-
-    return ngx_http_doi_api_problem(api, NGX_HTTP_BAD_REQUEST, "field", "%s",
-                                    bad);
 }
 
 
 ngx_int_t
 ngx_http_doi_api_booking_resend(ngx_http_doi_api_t *api)
 {
-    json_t                      *body;
-    ngx_int_t                    rc;
-    doi_booking_operator_arg_t   head;
+    ngx_int_t                   rc;
+    doi_booking_operator_arg_t  head;
 
-    static const char  *names[] = { NULL };
-
-    if (api->body.len) {
-        body = ngx_http_doi_api_body(api, names, &rc);
-        if (body == NULL) {
-            return rc;
-        }
-
-        json_decref(body);
+    if (ngx_http_doi_api_empty(api, &rc) != NGX_OK) {
+        return rc;
     }
 
     ngx_memzero(&head, sizeof(doi_booking_operator_arg_t));

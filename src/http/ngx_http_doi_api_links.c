@@ -80,7 +80,7 @@ ngx_http_doi_api_resolve(ngx_http_doi_api_t *api)
     ngx_int_t    rc;
     ngx_str_t    reason;
     ngx_uint_t   outcome, slot;
-    const char  *bad, *text;
+    const char  *bad;
 
     static const char  *names[] = { "outcome", "reason", "slot", NULL };
 
@@ -89,31 +89,12 @@ ngx_http_doi_api_resolve(ngx_http_doi_api_t *api)
         return rc;
     }
 
-    text = json_string_value(json_object_get(body, "outcome"));
     slot = DOI_SLOT_ALL;
 
-    if (text && strcmp(text, "used") == 0) {
-        outcome = DOI_OUTCOME_USED;
-
-    } else if (text && strcmp(text, "fresh") == 0) {
-        outcome = DOI_OUTCOME_RELEASED;
-
-    } else {
-        bad = "\"outcome\" must be \"used\" or \"fresh\"";
+    bad = ngx_http_doi_api_outcome(body, &outcome, &reason);
+    if (bad) {
         goto failed;
     }
-
-    value = json_object_get(body, "reason");
-
-    if (!json_is_string(value) || json_string_length(value) == 0
-        || json_string_length(value) > DOI_REASON_MAX)
-    {
-        bad = "\"reason\" must be a string of 1 to 512 bytes";
-        goto failed;
-    }
-
-    reason.data = (u_char *) json_string_value(value);
-    reason.len = json_string_length(value);
 
     value = json_object_get(body, "slot");
 

@@ -217,19 +217,11 @@ ngx_http_doi_outbox_target(const doi_outbox_t *row,
 ngx_int_t
 ngx_http_doi_api_outbox_retry(ngx_http_doi_api_t *api)
 {
-    json_t            *body;
-    ngx_int_t          rc;
-    doi_outbox_arg_t   arg;
+    ngx_int_t         rc;
+    doi_outbox_arg_t  arg;
 
-    static const char  *names[] = { NULL };
-
-    if (api->body.len) {
-        body = ngx_http_doi_api_body(api, names, &rc);
-        if (body == NULL) {
-            return rc;
-        }
-
-        json_decref(body);
+    if (ngx_http_doi_api_empty(api, &rc) != NGX_OK) {
+        return rc;
     }
 
     ngx_memzero(&arg, sizeof(doi_outbox_arg_t));

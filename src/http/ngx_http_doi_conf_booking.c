@@ -540,10 +540,7 @@ ngx_http_doi_merge_booking(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
         mcf->holds = 1;
     }
 
-    if (conf->feed && mcf->store.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"doi_feed\" needs a store: put \"doi_store "
-                           "/var/lib/nginx/doi;\" into the http block");
+    if (conf->feed && ngx_http_doi_check_store(cf, "doi_feed") != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

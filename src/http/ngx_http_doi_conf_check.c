@@ -19,9 +19,7 @@ ngx_http_doi_check_handlers(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
     ngx_http_doi_loc_conf_t *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_doi_main_conf_t  *mcf;
 
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_doi_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->noname && conf->api == 0) {
@@ -38,24 +36,54 @@ ngx_http_doi_check_handlers(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
         }
     }
 
-    if ((conf->api || conf->metrics) && mcf->store.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%s\" needs a store: put \"doi_store "
-                           "/var/lib/nginx/doi;\" into the http block",
-                           conf->api ? "doi_api" : "doi_metrics");
+    if ((conf->api || conf->metrics)
+        && ngx_http_doi_check_store(cf, conf->api ? "doi_api" : "doi_metrics")
+           != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
-    if ((conf->api & NGX_HTTP_DOI_API_MINT) && conf->ring == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"doi_api mint\" needs a key: put \"doi_key 1 "
-                           "file:/etc/nginx/doi.key;\" into the http or "
-                           "server block and make the file with \"openssl "
-                           "rand -hex 32\"");
+    if ((conf->api & NGX_HTTP_DOI_API_MINT)
+        && ngx_http_doi_check_key(cf, conf->ring, "doi_api mint") != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_doi_check_store(ngx_conf_t *cf, const char *name)
+{
+    ngx_http_doi_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_doi_module);
+
+    if (mcf->store.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%s\" needs a store: put \"doi_store "
+                           "/var/lib/nginx/doi;\" into the http block", name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_doi_check_key(ngx_conf_t *cf, const void *rings, const char *name)
+{
+    if (rings == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%s\" needs a key: put \"doi_key 1 "
+                           "file:/etc/nginx/doi.key;\" into the http or server "
+                           "block and make the file with \"openssl rand -hex "
+                           "32\"", name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -69,24 +97,12 @@ ngx_http_doi_check_link(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf,
     const char *name)
 {
     ngx_http_core_loc_conf_t  *clcf;
-    ngx_http_doi_main_conf_t  *mcf;
 
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_doi_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (mcf->store.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%s\" needs a store: put \"doi_store "
-                           "/var/lib/nginx/doi;\" into the http block", name);
-        return NGX_CONF_ERROR;
-    }
-
-    if (conf->ring == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%s\" needs a key: put \"doi_key 1 "
-                           "file:/etc/nginx/doi.key;\" into the http or server "
-                           "block and make the file with \"openssl rand -hex "
-                           "32\"", name);
+    if (ngx_http_doi_check_store(cf, name) != NGX_OK
+        || ngx_http_doi_check_key(cf, conf->ring, name) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

@@ -432,19 +432,9 @@ ngx_http_doi_merge_consent(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
     mcf->holds = 1;
     mcf->consent = 1;
 
-    if (mcf->store.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%s\" needs a store: put \"doi_store "
-                           "/var/lib/nginx/doi;\" into the http block", name);
-        return NGX_CONF_ERROR;
-    }
-
-    if (conf->ring == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%s\" needs a key: put \"doi_key 1 "
-                           "file:/etc/nginx/doi.key;\" into the http or server "
-                           "block and make the file with \"openssl rand -hex "
-                           "32\"", name);
+    if (ngx_http_doi_check_store(cf, name) != NGX_OK
+        || ngx_http_doi_check_key(cf, conf->ring, name) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

@@ -4,8 +4,6 @@
 
 #include "ngx_http_doi.h"
 
-#include <openssl/evp.h>
-
 
 static char *ngx_http_doi_mail_url(ngx_conf_t *cf, ngx_http_doi_mail_t *mail,
     ngx_str_t *arg);
@@ -264,7 +262,7 @@ ngx_http_doi_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_doi_main_conf_t *mcf = conf;
 
     char                    *rv;
-    u_char                   hash[32];
+    doi_str_t                url;
     ngx_str_t               *value;
     ngx_uint_t               i;
     ngx_http_doi_webhook_t  *hook, *other;
@@ -310,13 +308,12 @@ ngx_http_doi_webhook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     hook->url = value[1];
 
-    if (EVP_Digest(value[1].data, value[1].len, hash, NULL, EVP_sha256(), NULL)
-        != 1)
-    {
+    url.data = value[1].data;
+    url.len = value[1].len;
+
+    if (doi_digest(&url, 1, hook->target, DOI_TARGET_SIZE) != DOI_OK) {
         return NGX_CONF_ERROR;
     }
-
-    ngx_memcpy(hook->target, hash, DOI_TARGET_SIZE);
 
     for (i = 2; i < cf->args->nelts; i++) {
 

@@ -5,8 +5,6 @@
 
 #include "ngx_http_doi_consent.h"
 
-#include <openssl/evp.h>
-
 
 #define NGX_HTTP_DOI_SECRET_FILE  4096  /* bytes of a secret's file          */
 #define NGX_HTTP_DOI_SYNCS        16
@@ -255,19 +253,9 @@ ngx_http_doi_merge_gate(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_doi_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (mcf->store.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"doi_consent\" needs a store: put \"doi_store "
-                           "/var/lib/nginx/doi;\" into the http block");
-        return NGX_CONF_ERROR;
-    }
-
-    if (mcf->rings == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"doi_consent\" needs a key: put \"doi_key 1 "
-                           "file:/etc/nginx/doi.key;\" into the http or server "
-                           "block and make the file with \"openssl rand -hex "
-                           "32\"");
+    if (ngx_http_doi_check_store(cf, "doi_consent") != NGX_OK
+        || ngx_http_doi_check_key(cf, mcf->rings, "doi_consent") != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -330,7 +318,7 @@ ngx_http_doi_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_doi_main_conf_t *mcf = conf;
 
     char                 *rv;
-    u_char                hash[EVP_MAX_MD_SIZE];
+    doi_str_t             url;
     ngx_str_t            *value;
     ngx_uint_t            i;
     ngx_http_doi_sync_t  *sync, *other;
@@ -394,13 +382,12 @@ ngx_http_doi_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     sync->url = value[2];
 
-    if (EVP_Digest(value[2].data, value[2].len, hash, NULL, EVP_sha256(), NULL)
-        != 1)
-    {
+    url.data = value[2].data;
+    url.len = value[2].len;
+
+    if (doi_digest(&url, 1, sync->target, DOI_TARGET_SIZE) != DOI_OK) {
         return NGX_CONF_ERROR;
     }
-
-    ngx_memcpy(sync->target, hash, DOI_TARGET_SIZE);
 
     for (i = 3; i < cf->args->nelts; i++) {
         rv = ngx_http_doi_sync_param(cf, sync, &value[i]);

@@ -15,6 +15,8 @@
 
 #include "ngx_http_doi.h"
 
+#include "../courier/provider.h"
+
 
 /*
  * What a row waits for.  Each has its own share of what may be under way, so
@@ -102,6 +104,15 @@ ngx_int_t ngx_http_doi_deliver_load(ngx_http_doi_delivery_t *d);
 /* The same bytes in the delivery's pool, with a zero after them; NULL. */
 char *ngx_http_doi_deliver_string(ngx_http_doi_delivery_t *d,
     const u_char *data, size_t len);
+ngx_int_t ngx_http_doi_deliver_text(ngx_http_doi_delivery_t *d,
+    doi_str_t *text);
+
+/* For provider.h to fill, freed with the delivery's pool; NULL. */
+doi_http_request_t *ngx_http_doi_deliver_request(ngx_http_doi_delivery_t *d);
+
+/* The job is to send it; how long that may take, and where to, is left. */
+void ngx_http_doi_deliver_http(doi_job_t *job,
+    const doi_http_request_t *request);
 
 
 /* fanout: fills d->fanout from d->row, d->booking and the configuration. */

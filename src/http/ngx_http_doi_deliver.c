@@ -36,6 +36,7 @@ static doi_result_t ngx_http_doi_deliver_read(doi_view_t *view, doi_time_t now,
     doi_str_t arg, doi_buf_t *out);
 static ngx_int_t ngx_http_doi_deliver_copy(ngx_http_doi_delivery_t *d,
     const doi_booking_t *booking);
+static void ngx_http_doi_deliver_free(void *data);
 
 #define ngx_http_doi_deliver_index(d)  ((d)->row.kind - DOI_DELIVER_CONFIRM)
 
@@ -556,4 +557,67 @@ ngx_http_doi_deliver_string(ngx_http_doi_delivery_t *d, const u_char *data,
     }
 
     return p;
+}
+
+
+ngx_int_t
+ngx_http_doi_deliver_text(ngx_http_doi_delivery_t *d, doi_str_t *text)
+{
+    char  *p;
+
+    p = ngx_http_doi_deliver_string(d, text->data, text->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->data = (uint8_t *) p;
+
+    return NGX_OK;
+}
+
+
+doi_http_request_t *
+ngx_http_doi_deliver_request(ngx_http_doi_delivery_t *d)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(d->pool, sizeof(doi_http_request_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(cln->data, sizeof(doi_http_request_t));
+    cln->handler = ngx_http_doi_deliver_free;
+
+    return cln->data;
+}
+
+
+static void
+ngx_http_doi_deliver_free(void *data)
+{
+    doi_http_request_free(data);
+}
+
+
+void
+ngx_http_doi_deliver_http(doi_job_t *job, const doi_http_request_t *request)
+{
+    ngx_uint_t  i;
+
+    job->kind = DOI_JOB_HTTP;
+    job->method = request->method;
+    job->url = request->url;
+    job->user = request->user;
+    job->password = request->password;
+    job->body.data = (uint8_t *) request->body;
+    job->body.len = request->len;
+
+    for (i = 0;
+         i < sizeof(request->headers) / sizeof(request->headers[0])
+         && request->headers[i];
+         i++)
+    {
+        job->headers[i] = request->headers[i];
+    }
 }

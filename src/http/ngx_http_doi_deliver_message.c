@@ -24,8 +24,6 @@ typedef struct ngx_http_doi_reply_s {
 
 static doi_result_t ngx_http_doi_message_read(doi_view_t *view,
     doi_time_t now, doi_str_t arg, doi_buf_t *out);
-static ngx_int_t ngx_http_doi_message_copy(ngx_http_doi_delivery_t *d,
-    doi_str_t *text);
 static ngx_uint_t ngx_http_doi_message_outdated(ngx_http_doi_reply_t *reply);
 static ngx_int_t ngx_http_doi_message_unseal(ngx_http_doi_delivery_t *d,
     ngx_http_doi_reply_t *reply);
@@ -34,7 +32,6 @@ static ngx_int_t ngx_http_doi_message_mail(ngx_http_doi_delivery_t *d,
 static doi_str_t ngx_http_doi_message_line(doi_str_t *text);
 static ngx_int_t ngx_http_doi_message_gateway(ngx_http_doi_delivery_t *d,
     ngx_http_doi_reply_t *reply, doi_job_t *job);
-static void ngx_http_doi_message_free(void *data);
 static ngx_int_t ngx_http_doi_message_opted_out(ngx_http_doi_delivery_t *d);
 static void ngx_http_doi_message_noted(void *data, doi_result_t result,
     doi_str_t answer);
@@ -130,11 +127,11 @@ ngx_http_doi_message_read(doi_view_t *view, doi_time_t now, doi_str_t arg,
     c->nlists = 0;
     c->lists = NULL;
 
-    if (ngx_http_doi_message_copy(d, &c->address) != NGX_OK
-        || ngx_http_doi_message_copy(d, &c->lang) != NGX_OK
-        || ngx_http_doi_message_copy(d, &reply->row.list) != NGX_OK
-        || ngx_http_doi_message_copy(d, &reply->row.sender) != NGX_OK
-        || ngx_http_doi_message_copy(d, &reply->row.text) != NGX_OK)
+    if (ngx_http_doi_deliver_text(d, &c->address) != NGX_OK
+        || ngx_http_doi_deliver_text(d, &c->lang) != NGX_OK
+        || ngx_http_doi_deliver_text(d, &reply->row.list) != NGX_OK
+        || ngx_http_doi_deliver_text(d, &reply->row.sender) != NGX_OK
+        || ngx_http_doi_deliver_text(d, &reply->row.text) != NGX_OK)
     {
         return DOI_RETRY;
     }
@@ -142,22 +139,6 @@ ngx_http_doi_message_read(doi_view_t *view, doi_time_t now, doi_str_t arg,
     reply->found = 1;
 
     return DOI_WON;
-}
-
-
-static ngx_int_t
-ngx_http_doi_message_copy(ngx_http_doi_delivery_t *d, doi_str_t *text)
-{
-    char  *p;
-
-    p = ngx_http_doi_deliver_string(d, text->data, text->len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    text->data = (uint8_t *) p;
-
-    return NGX_OK;
 }
 
 
@@ -316,10 +297,8 @@ static ngx_int_t
 ngx_http_doi_message_gateway(ngx_http_doi_delivery_t *d,
     ngx_http_doi_reply_t *reply, doi_job_t *job)
 {
-    ngx_uint_t               i;
     doi_outbound_t           out;
     doi_http_request_t      *request;
-    ngx_pool_cleanup_t      *cln;
     ngx_http_doi_gateway_t  *gw;
 
     gw = d->conf->gateways[reply->contact.channel];
@@ -329,12 +308,10 @@ ngx_http_doi_message_gateway(ngx_http_doi_delivery_t *d,
         return NGX_ERROR;
     }
 
-    cln = ngx_pool_cleanup_add(d->pool, sizeof(doi_http_request_t));
-    if (cln == NULL) {
+    request = ngx_http_doi_deliver_request(d);
+    if (request == NULL) {
         return NGX_ERROR;
     }
-
-    request = cln->data;
 
     ngx_memzero(&out, sizeof(doi_outbound_t));
 
@@ -362,37 +339,15 @@ ngx_http_doi_message_gateway(ngx_http_doi_delivery_t *d,
         return NGX_DECLINED;
     }
 
-    cln->handler = ngx_http_doi_message_free;
+    ngx_http_doi_deliver_http(job, request);
 
-    job->kind = DOI_JOB_HTTP;
-    job->method = request->method;
-    job->url = request->url;
-    job->user = request->user;
-    job->password = request->password;
     job->ca_file = (char *) gw->ca_file.data;
     job->timeout = NGX_HTTP_DOI_GATEWAY_TIMEOUT;
     job->private_ok = gw->private_ok;
-    job->body.data = (uint8_t *) request->body;
-    job->body.len = request->len;
-
-    for (i = 0;
-         i < sizeof(request->headers) / sizeof(request->headers[0])
-         && request->headers[i];
-         i++)
-    {
-        job->headers[i] = request->headers[i];
-    }
 
     d->gateway = gw;
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_doi_message_free(void *data)
-{
-    doi_http_request_free(data);
 }
 
 

@@ -29,13 +29,10 @@ static doi_result_t ngx_http_doi_sync_read(doi_view_t *view, doi_time_t now,
 static int ngx_http_doi_sync_entry(doi_view_t *view,
     ngx_http_doi_delivery_t *d, const doi_contact_t *contact,
     uint8_t list_hash[DOI_LIST_HASH]);
-static ngx_int_t ngx_http_doi_sync_copy(ngx_http_doi_delivery_t *d,
-    doi_str_t *text);
 static ngx_int_t ngx_http_doi_sync_list(ngx_http_doi_sync_t *sync,
     doi_str_t *list);
 static ngx_int_t ngx_http_doi_sync_job(ngx_http_doi_delivery_t *d,
     const doi_crm_change_t *change, doi_job_t *job);
-static void ngx_http_doi_sync_free(void *data);
 
 
 ngx_int_t
@@ -151,9 +148,9 @@ ngx_http_doi_sync_read(doi_view_t *view, doi_time_t now, doi_str_t arg,
         change->opted_in = list->consent.opted_in;
         change->now = now;
 
-        if (ngx_http_doi_sync_copy(read->d, &change->address) != NGX_OK
-            || ngx_http_doi_sync_copy(read->d, &change->person) != NGX_OK
-            || ngx_http_doi_sync_copy(read->d, &change->list) != NGX_OK)
+        if (ngx_http_doi_deliver_text(read->d, &change->address) != NGX_OK
+            || ngx_http_doi_deliver_text(read->d, &change->person) != NGX_OK
+            || ngx_http_doi_deliver_text(read->d, &change->list) != NGX_OK)
         {
             return DOI_RETRY;
         }
@@ -214,16 +211,6 @@ ngx_http_doi_sync_entry(doi_view_t *view, ngx_http_doi_delivery_t *d,
 }
 
 
-static ngx_int_t
-ngx_http_doi_sync_copy(ngx_http_doi_delivery_t *d, doi_str_t *text)
-{
-    text->data = (u_char *) ngx_http_doi_deliver_string(d, text->data,
-                                                        text->len);
-
-    return text->data ? NGX_OK : NGX_ERROR;
-}
-
-
 /* The CRM's name of the list; NGX_DECLINED: it does not have it. */
 
 static ngx_int_t
@@ -258,18 +245,13 @@ ngx_http_doi_sync_job(ngx_http_doi_delivery_t *d,
     const doi_crm_change_t *change, doi_job_t *job)
 {
     int                  rc;
-    ngx_uint_t           i;
     doi_crm_change_t     c;
-    ngx_pool_cleanup_t  *cln;
     doi_http_request_t  *request;
 
-    cln = ngx_pool_cleanup_add(d->pool, sizeof(doi_http_request_t));
-    if (cln == NULL) {
+    request = ngx_http_doi_deliver_request(d);
+    if (request == NULL) {
         return NGX_ERROR;
     }
-
-    request = cln->data;
-    ngx_memzero(request, sizeof(doi_http_request_t));
 
     c = *change;
     c.url = (const char *) d->sync->url.data;
@@ -290,34 +272,13 @@ ngx_http_doi_sync_job(ngx_http_doi_delivery_t *d,
         return NGX_DECLINED;
     }
 
-    cln->handler = ngx_http_doi_sync_free;
+    ngx_http_doi_deliver_http(job, request);
 
-    job->kind = DOI_JOB_HTTP;
-    job->method = request->method;
-    job->url = request->url;
-    job->user = request->user;
-    job->password = request->password;
     job->ca_file = (char *) d->sync->ca_file.data;
     job->timeout = NGX_HTTP_DOI_SYNC_TIMEOUT;
     job->private_ok = d->sync->private_ok ? 1 : 0;
-    job->body.data = (uint8_t *) request->body;
-    job->body.len = request->len;
-
-    for (i = 0; i < sizeof(request->headers) / sizeof(request->headers[0])
-                && request->headers[i];
-         i++)
-    {
-        job->headers[i] = request->headers[i];
-    }
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_doi_sync_free(void *data)
-{
-    doi_http_request_free(data);
 }
 
 

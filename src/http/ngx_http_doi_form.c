@@ -20,7 +20,6 @@ typedef struct {
 } ngx_http_doi_source_t;
 
 
-static ngx_uint_t ngx_http_doi_form_types(ngx_http_request_t *r);
 static ngx_int_t ngx_http_doi_form_parse(ngx_http_request_t *r,
     ngx_http_doi_booking_t *b, ngx_str_t *body,
     ngx_http_doi_source_t *source);
@@ -115,10 +114,8 @@ ngx_http_doi_form_read(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 }
 
 
-/* Two of them would be judged by one and read by the other. */
-
-static ngx_uint_t
-ngx_http_doi_form_types(ngx_http_request_t *r)
+ngx_uint_t
+ngx_http_doi_content_types(ngx_http_request_t *r)
 {
     ngx_uint_t        i, n;
     ngx_list_part_t  *part;
@@ -182,7 +179,7 @@ ngx_http_doi_form_type(ngx_http_request_t *r)
     h = ngx_http_doi_find_header(&r->headers_in.headers, "content-encoding");
 
     if (r->headers_in.content_type == NULL
-        || ngx_http_doi_form_types(r) != 1
+        || ngx_http_doi_content_types(r) != 1
         || (h && !ngx_http_doi_is(&h->value, "identity")))
     {
         return DOI_FORM_UNKNOWN;

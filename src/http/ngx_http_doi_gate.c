@@ -19,7 +19,6 @@ static ngx_http_doi_gate_t *ngx_http_doi_gate_create(ngx_http_request_t *r,
     ngx_http_doi_loc_conf_t *conf);
 static ngx_int_t ngx_http_doi_gate_read_body(ngx_http_request_t *r,
     ngx_http_doi_gate_t *gate);
-static ngx_uint_t ngx_http_doi_gate_types(ngx_http_request_t *r);
 static void ngx_http_doi_gate_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_doi_gate_judge(ngx_http_request_t *r,
     ngx_http_doi_gate_t *gate);
@@ -152,7 +151,7 @@ ngx_http_doi_gate_read_body(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
                                          "1 MiB", NULL);
     }
 
-    if (ngx_http_doi_gate_types(r) > 1) {
+    if (ngx_http_doi_content_types(r) > 1) {
         return ngx_http_doi_gate_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
                                          "content_type", "there is more than "
                                          "one Content-Type", NULL);
@@ -180,29 +179,6 @@ ngx_http_doi_gate_read_body(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
     ngx_http_finalize_request(r, NGX_DONE);
 
     return NGX_DONE;
-}
-
-
-/* How many Content-Types there are: the app might take another than we do. */
-
-static ngx_uint_t
-ngx_http_doi_gate_types(ngx_http_request_t *r)
-{
-    ngx_uint_t        i, n;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
-
-    n = 0;
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        header = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            n += ngx_http_doi_is(&header[i].key, "content-type");
-        }
-    }
-
-    return n;
 }
 
 

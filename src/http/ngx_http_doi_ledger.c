@@ -1,5 +1,5 @@
 /*
- * The consent ledger in a worker: its secret, the and what is done in the
+ * The consent ledger in a worker: its secret, and what is done in the
  * background: seals, and the sweep of what is over.
  *
  * The secret is made when a ledger is first used: whoever comes first stores
@@ -15,7 +15,6 @@
 #include "ngx_http_doi_courier.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 
 #define NGX_HTTP_DOI_LEDGER_TICK   1000     /* ms */
@@ -333,10 +332,7 @@ ngx_http_doi_ledger_put(const u_char *secret, doi_str_t old, ngx_uint_t anew)
     if (old.len) {
         arg.head.replace = 1;
 
-        if (EVP_Digest(old.data, old.len, arg.head.old, NULL, EVP_sha256(),
-                       NULL)
-            != 1)
-        {
+        if (doi_digest(&old, 1, arg.head.old, sizeof(arg.head.old)) != DOI_OK) {
             return NGX_ERROR;
         }
     }

@@ -19,6 +19,18 @@
 #include "ngx_http_doi_consent.h"
 
 
+/* A contact, or the one that a token is of. */
+
+typedef struct {
+    ngx_pool_t      *pool;
+    const u_char    *id;
+    const u_char    *token;         /* or NULL                               */
+    doi_purpose_t    purpose;
+    doi_contact_t   *contact;
+    doi_str_t        list;
+} ngx_http_doi_contact_find_t;
+
+
 static ngx_int_t ngx_http_doi_reply_link(ngx_http_request_t *r,
     ngx_http_doi_event_t *event, ngx_str_t *link);
 static ngx_int_t ngx_http_doi_reply_text(ngx_http_request_t *r,
@@ -39,24 +51,13 @@ static ngx_int_t ngx_http_doi_reply_seal(ngx_http_request_t *r,
 static ngx_int_t ngx_http_doi_reply_wording(ngx_http_request_t *r,
     ngx_http_doi_event_t *event, size_t lang, doi_message_vars_t *vars,
     ngx_str_t *text);
+static ngx_int_t ngx_http_doi_contact_look(ngx_http_doi_contact_find_t *find);
 static doi_result_t ngx_http_doi_contact_find(doi_view_t *view,
     doi_time_t now, doi_str_t arg, doi_buf_t *out);
 static ngx_int_t ngx_http_doi_contact_copy(ngx_pool_t *pool, doi_str_t *text);
 
 
 #define NGX_HTTP_DOI_OPT_IN_TTL  604800     /* seconds that a link works */
-
-
-/* A contact, or the one that a token is of. */
-
-typedef struct {
-    ngx_pool_t      *pool;
-    const u_char    *id;
-    const u_char    *token;         /* or NULL                               */
-    doi_purpose_t    purpose;
-    doi_contact_t   *contact;
-    doi_str_t        list;
-} ngx_http_doi_contact_find_t;
 
 
 #define ngx_http_doi_may(reply)  ((ngx_uint_t) 1 << (reply))
@@ -581,26 +582,15 @@ ngx_int_t
 ngx_http_doi_contact_get(ngx_pool_t *pool, const u_char *id,
     doi_contact_t *contact)
 {
-    doi_buf_t                     out;
-    doi_str_t                     arg;
-    doi_result_t                  result;
-    ngx_http_doi_contact_find_t   find;
+    ngx_http_doi_contact_find_t  find;
 
     ngx_memzero(&find, sizeof(find));
-    ngx_memzero(&out, sizeof(doi_buf_t));
 
     find.pool = pool;
     find.id = id;
     find.contact = contact;
 
-    arg.data = (u_char *) &find;
-    arg.len = sizeof(find);
-
-    result = doi_store_read(ngx_http_doi_process_store(),
-                            ngx_http_doi_contact_find, arg, &out);
-
-    return result == DOI_WON ? NGX_OK
-           : result == DOI_CONFLICT ? NGX_DECLINED : NGX_ERROR;
+    return ngx_http_doi_contact_look(&find);
 }
 
 
@@ -608,27 +598,39 @@ ngx_int_t
 ngx_http_doi_contact_of(ngx_pool_t *pool, const u_char *token,
     doi_purpose_t purpose, doi_contact_t *contact, ngx_str_t *list)
 {
-    doi_buf_t                     out;
-    doi_str_t                     arg;
-    doi_result_t                  result;
-    ngx_http_doi_contact_find_t   find;
+    ngx_int_t                    rc;
+    ngx_http_doi_contact_find_t  find;
 
     ngx_memzero(&find, sizeof(find));
-    ngx_memzero(&out, sizeof(doi_buf_t));
 
     find.pool = pool;
     find.token = token;
     find.purpose = purpose;
     find.contact = contact;
 
-    arg.data = (u_char *) &find;
-    arg.len = sizeof(find);
-
-    result = doi_store_read(ngx_http_doi_process_store(),
-                            ngx_http_doi_contact_find, arg, &out);
+    rc = ngx_http_doi_contact_look(&find);
 
     list->data = (u_char *) find.list.data;
     list->len = find.list.len;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_doi_contact_look(ngx_http_doi_contact_find_t *find)
+{
+    doi_buf_t     out;
+    doi_str_t     arg;
+    doi_result_t  result;
+
+    ngx_memzero(&out, sizeof(doi_buf_t));
+
+    arg.data = (u_char *) find;
+    arg.len = sizeof(*find);
+
+    result = doi_store_read(ngx_http_doi_process_store(),
+                            ngx_http_doi_contact_find, arg, &out);
 
     return result == DOI_WON ? NGX_OK
            : result == DOI_CONFLICT ? NGX_DECLINED : NGX_ERROR;
