@@ -3,8 +3,8 @@
  *
  *   doi-ledger DIRECTORY ID:KEYFILE ... [--seal NUMBER:MAC]
  *
- * ID:KEYFILE are those of doi_key.  --seal: a seal that GET ledger/seal has given
- * earlier must be in the ledger.  Nothing is written.
+ * ID:KEYFILE are those of doi_key.  --seal: a seal that GET ledger/seal has
+ * given earlier must be in the ledger.  Nothing is written.
  *
  * Exit status: 0 intact, 1 problems, 2 it could not be checked.
  */

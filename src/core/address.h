@@ -19,11 +19,11 @@ typedef int (*doi_idn_pt)(doi_str_t domain, doi_buf_t *out);
 
 
 /*
- * One address, normalised: without white space around it, lower case, the domain
- * as A-labels.  The local part is a dot-atom of ASCII of at most 64 bytes
- * (quoted strings and local parts beyond ASCII are refused); the domain has at
- * least two labels of letters, digits and hyphens, the last not all digits; no
- * address literal, no comment, no display name, no second address.
+ * One address, normalised: without white space around it, lower case, the
+ * domain as A-labels.  The local part is a dot-atom of ASCII of at most 64
+ * bytes (quoted strings and local parts beyond ASCII are refused); the domain
+ * has at least two labels of letters, digits and hyphens, the last not all
+ * digits; no address literal, no comment, no display name, no second address.
  *
  * Writes to out, which has room for DOI_EMAIL_MAX bytes.  On DOI_ERROR *err is
  * a static text, fit for "The address ...": "has no @ sign".

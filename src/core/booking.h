@@ -15,9 +15,9 @@
  *   confirmed --operator cancels--> cancelled
  *
  * A hold takes its slot; whoever comes for that slot meets it until the booking
- * is refused, cancelled or expired, or the record of a confirmed one is dropped.
- * The request that made it lies sealed in a table of its own until the booking
- * is settled for good.
+ * is refused, cancelled or expired, or the record of a confirmed one is
+ * dropped.  The request that made it lies sealed in a table of its own until
+ * the booking is settled for good.
  *
  * Each change that the world is to know of writes one event to the outbox, in
  * the same transaction (outbox.h).
@@ -229,9 +229,9 @@ typedef struct {
  * RESOLVE, followed by actor and reason: outcome DOI_OUTCOME_USED or RELEASED
  * for a booking in doubt.  WON also if just this was the last action.
  *
- * RESEND, with nlimits of doi_limit_t following (actor_len and reason_len 0): the
- * mail that a booking waits for or has had: HELD (EVENT_RESEND) or CONFIRMED
- * (EVENT_CONFIRM_RESEND).
+ * RESEND, with nlimits of doi_limit_t following (actor_len and reason_len 0):
+ * the mail that a booking waits for or has had: HELD (EVENT_RESEND) or
+ * CONFIRMED (EVENT_CONFIRM_RESEND).
  */
 
 typedef struct {
@@ -249,8 +249,8 @@ typedef struct {
 /*
  * SWEEP of bookings: works off what is due in DOI_TABLE_DUE at mark, at most
  * limit rows: holds expire, reminders become due (DOI_EVENT_REMIND), overdue
- * claims are told to be in doubt (or released by DOI_CLAIM_RELEASE), records are
- * dropped; and drops limits that are over, from the 16 bytes of from.
+ * claims are told to be in doubt (or released by DOI_CLAIM_RELEASE), records
+ * are dropped; and drops limits that are over, from the 16 bytes of from.
  */
 
 typedef struct {
@@ -285,7 +285,8 @@ int doi_suppressed(doi_view_t *view, doi_str_t email);
 
 /* Keys. */
 
-#define DOI_SLOT_KEY_SIZE   32      /* SHA-256(scope length (2 BE), scope, slot) */
+#define DOI_SLOT_KEY_SIZE   32      /* SHA-256(scope length (2 BE), scope,
+                                       slot)                                 */
 
 int doi_slot_key(doi_str_t scope, doi_str_t slot,
     uint8_t key[DOI_SLOT_KEY_SIZE]);
@@ -296,8 +297,8 @@ void doi_agenda_key(doi_str_t scope, doi_time_t start,
     const uint8_t id[DOI_ID_SIZE], uint8_t key[DOI_AGENDA_KEY_SIZE]);
 
 
-/* LIMIT: counts one event for each.  CONFLICT: too many, nothing is counted; the
-   answer is that of HOLD. */
+/* LIMIT: counts one event for each.  CONFLICT: too many, nothing is counted;
+   the answer is that of HOLD. */
 
 typedef struct {
     uint32_t     n;

@@ -18,17 +18,18 @@
  *       that too while pending or while a prompt is outstanding.
  *   -   no change; SUBSCRIBE of single or double replies CONFIRMED once more.
  *
- * From opted_out lead only the contact's own SUBSCRIBE (DOI_SOURCE_WEB, KEYWORD,
- * IVR) and OVERRIDE; SUBSCRIBE from anybody else is refused there, and so is
- * OVERRIDE from IMPORT, PROVIDER or SYNC anywhere.  Where P stands at single and
- * a prompt is outstanding, it is R; where R stands and none was ever sent, P.
- * STOP replies OPTED_OUT once (on the change), REVOKE never.  HELP replies HELP
- * and changes nothing.  A CONFIRM that means nothing counts as OTHER.
+ * From opted_out lead only the contact's own SUBSCRIBE (DOI_SOURCE_WEB,
+ * KEYWORD, IVR) and OVERRIDE; SUBSCRIBE from anybody else is refused there, and
+ * so is OVERRIDE from IMPORT, PROVIDER or SYNC anywhere.  Where P stands at
+ * single and a prompt is outstanding, it is R; where R stands and none was ever
+ * sent, P.  STOP replies OPTED_OUT once (on the change), REVOKE never.  HELP
+ * replies HELP and changes nothing.  A CONFIRM that means nothing counts as
+ * OTHER.
  *
- * Every change of status writes one entry of the ledger (ledger.h) and one event
- * to the outbox (DOI_EVENT_CONSENT); a reply writes one delivery of a message.
- * Entries without a change of status: a prompt or reminder that was asked for,
- * a review decision, an erasure.
+ * Every change of status writes one entry of the ledger (ledger.h) and one
+ * event to the outbox (DOI_EVENT_CONSENT); a reply writes one delivery of a
+ * message.  Entries without a change of status: a prompt or reminder that was
+ * asked for, a review decision, an erasure.
  */
 
 #ifndef DOI_CONSENT_H
@@ -38,16 +39,18 @@
 #include "outbox.h"
 
 
-#define DOI_CONTACT_ID      DOI_ID_SIZE /* 12 bytes: first of HMAC-SHA256(contact
-                                           key, "sms:+49..."): see ledger.h   */
-#define DOI_WORDING_ID      DOI_TARGET_SIZE /* 8 bytes: first of SHA-256(text)  */
+#define DOI_CONTACT_ID      DOI_ID_SIZE /* 12 bytes: first of
+                                           HMAC-SHA256(contact key,
+                                           "sms:+49..."): see ledger.h       */
+#define DOI_WORDING_ID      DOI_TARGET_SIZE /* 8 bytes: first of
+                                               SHA-256(text)                 */
 
-#define DOI_LISTS_MAX       32          /* lists of one contact                 */
-#define DOI_PERSON_CONTACTS 64          /* contacts of one person               */
+#define DOI_LISTS_MAX       32          /* lists of one contact              */
+#define DOI_PERSON_CONTACTS 64          /* contacts of one person            */
 #define DOI_REMINDERS_MAX   3
-#define DOI_REMIND_EVERY    43200       /* seconds: 12 hours                    */
+#define DOI_REMIND_EVERY    43200       /* seconds: 12 hours                 */
 #define DOI_PROVIDER_KEEP   2592000     /* a provider's message id is known for
-                                           30 days                              */
+                                           30 days                           */
 
 
 typedef enum {
@@ -84,8 +87,8 @@ typedef enum {
     DOI_SOURCE_IVR,
     DOI_SOURCE_IMPORT,
     DOI_SOURCE_API,
-    DOI_SOURCE_PROVIDER,                /* "recipient opted out", complaint     */
-    DOI_SOURCE_SYNC,                    /* a CRM: not echoed to it              */
+    DOI_SOURCE_PROVIDER,                /* "recipient opted out", complaint  */
+    DOI_SOURCE_SYNC,                    /* a CRM: not echoed to it           */
     DOI_SOURCES
 } doi_source_t;
 
@@ -100,9 +103,10 @@ typedef enum {
 } doi_reply_t;
 
 typedef enum {
-    DOI_SCOPE_PERSON = 0,               /* all contacts of the person, all lists */
-    DOI_SCOPE_CONTACT,                  /* all lists of the contact              */
-    DOI_SCOPE_LIST                      /* this list of this contact             */
+    DOI_SCOPE_PERSON = 0,               /* all contacts of the person, all
+                                           lists                             */
+    DOI_SCOPE_CONTACT,                  /* all lists of the contact          */
+    DOI_SCOPE_LIST                      /* this list of this contact         */
 } doi_optout_scope_t;
 
 /* "email", "sms", "whatsapp"; "none", "pending", "single", "double",
@@ -123,20 +127,20 @@ int doi_source_by_name(doi_str_t name);
 /* The pure step. */
 
 typedef struct {
-    uint8_t      state;         /* doi_consent_state_t                          */
-    uint8_t      prompted;      /* a prompt is outstanding                      */
-    uint8_t      reminders;     /* sent since the prompt                        */
-    uint8_t      overridden;    /* active by an override                        */
-    doi_time_t   since;         /* of the status                                */
-    doi_time_t   asked;         /* last prompt or reminder, 0: none             */
+    uint8_t      state;         /* doi_consent_state_t                       */
+    uint8_t      prompted;      /* a prompt is outstanding                   */
+    uint8_t      reminders;     /* sent since the prompt                     */
+    uint8_t      overridden;    /* active by an override                     */
+    doi_time_t   since;         /* of the status                             */
+    doi_time_t   asked;         /* last prompt or reminder, 0: none          */
     doi_time_t   opted_in;      /* first became single or double since it was
-                                   last opted out or new, 0: not                */
+                                   last opted out or new, 0: not             */
 } doi_consent_t;
 
 typedef struct {
-    uint8_t      reply;         /* doi_reply_t                                  */
-    uint8_t      changed;       /* the status is another one                    */
-    uint8_t      refused;       /* 1: not from this source                      */
+    uint8_t      reply;         /* doi_reply_t                               */
+    uint8_t      changed;       /* the status is another one                 */
+    uint8_t      refused;       /* 1: not from this source                   */
 } doi_consent_effect_t;
 
 /* level: DOI_CONSENT_SINGLE or DOUBLE, what the list asks for now. */
@@ -164,9 +168,9 @@ int doi_consent_allows(const doi_consent_t *consent, unsigned level,
 /* A contact in memory; texts point to memory of the view or of a value. */
 
 typedef struct {
-    doi_str_t      name;        /* at most 64 bytes                             */
-    uint8_t        wording[DOI_WORDING_ID];     /* of the last prompt           */
-    uint8_t        source;      /* of the last change                           */
+    doi_str_t      name;        /* at most 64 bytes                          */
+    uint8_t        wording[DOI_WORDING_ID];     /* of the last prompt        */
+    uint8_t        source;      /* of the last change                        */
     doi_consent_t  consent;
 } doi_contact_list_t;
 
@@ -174,23 +178,24 @@ typedef struct {
     uint8_t              id[DOI_CONTACT_ID];
     uint8_t              channel;
     uint8_t              erased;        /* address, person, lang and sender are
-                                           empty                                */
-    uint8_t              stopped;       /* opted out of everything at least once:
-                                           an unknown list begins as opted_out */
+                                           empty                             */
+    uint8_t              stopped;       /* opted out of everything at least
+                                           once: an unknown list begins as
+                                           opted_out                         */
     doi_time_t           created;
     doi_time_t           changed;
-    uint32_t             head_seq;      /* of its chain, see ledger.h           */
+    uint32_t             head_seq;      /* of its chain, see ledger.h        */
     uint8_t              head_mac[32];
-    doi_str_t            address;       /* normalised, at most 254 bytes        */
-    doi_str_t            person;        /* at most 128 bytes, may be empty      */
-    doi_str_t            lang;          /* at most 35 bytes                     */
-    doi_str_t            sender;        /* our number or address that the contact
-                                           wrote to, at most 64 bytes           */
+    doi_str_t            address;       /* normalised, at most 254 bytes     */
+    doi_str_t            person;        /* at most 128 bytes, may be empty   */
+    doi_str_t            lang;          /* at most 35 bytes                  */
+    doi_str_t            sender;        /* our number or address that the
+                                           contact wrote to, at most 64 bytes */
     size_t               nlists;
-    doi_contact_list_t  *lists;         /* room for nlists + 1                  */
+    doi_contact_list_t  *lists;         /* room for nlists + 1               */
 } doi_contact_t;
 
-#define DOI_CONTACT_MAX     8192        /* bytes of a record                    */
+#define DOI_CONTACT_MAX     8192        /* bytes of a record                 */
 
 /* In contact.c, which opens with the table of bytes.  DOI_OK, DOI_NOT_FOUND,
    DOI_ERROR. */
@@ -204,35 +209,38 @@ doi_contact_list_t *doi_contact_list(const doi_contact_t *contact,
     doi_str_t name);
 
 /*
- * The gate's look at one contact, without allocating or decoding the rest: fast.
- * DOI_OK, DOI_NOT_FOUND (contact or list: *consent is that of a new one, which is
- * opted_out if the contact was erased or has stopped everything), DOI_ERROR.
+ * The gate's look at one contact, without allocating or decoding the rest:
+ * fast.  DOI_OK, DOI_NOT_FOUND (contact or list: *consent is that of a new one,
+ * which is opted_out if the contact was erased or has stopped everything),
+ * DOI_ERROR.
  */
 int doi_contact_look(doi_view_t *view, const uint8_t id[DOI_CONTACT_ID],
     doi_str_t list, doi_consent_t *consent);
 
 
 /*
- * Texts of an event, in this order; each at most so many bytes.  What is said of
- * the person (all but ADDRESS, LIST, WORDING) goes into the content part of the
- * ledger's entry, which an erasure removes.
+ * Texts of an event, in this order; each at most so many bytes.  What is said
+ * of the person (all but ADDRESS, LIST, WORDING) goes into the content part of
+ * the ledger's entry, which an erasure removes.
  */
 
 typedef enum {
-    DOI_SAID_ADDRESS = 0,       /* 254: normalised, without the channel         */
-    DOI_SAID_LIST,              /* 64                                           */
-    DOI_SAID_PERSON,            /* 128                                          */
-    DOI_SAID_ACTOR,             /* 128                                          */
-    DOI_SAID_REASON,            /* 512                                          */
-    DOI_SAID_CLIENT,            /* 64: address, truncated or hashed, or in full */
-    DOI_SAID_AGENT,             /* 255: User-Agent                              */
-    DOI_SAID_MESSAGE_ID,        /* 128: of the provider                         */
-    DOI_SAID_LANG,              /* 35                                           */
-    DOI_SAID_SENDER,            /* 64: our number                               */
-    DOI_SAID_TEXT,              /* 1600: what the contact wrote                 */
-    DOI_SAID_WORDING,           /* 2048: of the prompt, or of the form's consent */
+    DOI_SAID_ADDRESS = 0,       /* 254: normalised, without the channel      */
+    DOI_SAID_LIST,              /* 64                                        */
+    DOI_SAID_PERSON,            /* 128                                       */
+    DOI_SAID_ACTOR,             /* 128                                       */
+    DOI_SAID_REASON,            /* 512                                       */
+    DOI_SAID_CLIENT,            /* 64: address, truncated or hashed, or in
+                                   full                                      */
+    DOI_SAID_AGENT,             /* 255: User-Agent                           */
+    DOI_SAID_MESSAGE_ID,        /* 128: of the provider                      */
+    DOI_SAID_LANG,              /* 35                                        */
+    DOI_SAID_SENDER,            /* 64: our number                            */
+    DOI_SAID_TEXT,              /* 1600: what the contact wrote              */
+    DOI_SAID_WORDING,           /* 2048: of the prompt, or of the form's
+                                   consent                                   */
     DOI_SAID_REPLY,             /* 2048: text of the reply, chosen by REPLY: see
-                                   nreplies                                     */
+                                   nreplies                                  */
     DOI_SAIDS
 } doi_said_t;
 
@@ -240,37 +248,39 @@ extern const uint16_t  doi_said_max[DOI_SAIDS];
 
 
 /*
- * EVENT of consent, followed by the texts, then by those of the replies PROMPT to
- * HELP in the order of doi_reply_t, each with its length in reply_len (0: that
- * reply is not sent; DOI_SAID_REPLY is empty).
+ * EVENT of consent, followed by the texts, then by those of the replies PROMPT
+ * to HELP in the order of doi_reply_t, each with its length in reply_len (0:
+ * that reply is not sent; DOI_SAID_REPLY is empty).
  *
  * WON: done, also if nothing changed.  CONFLICT: refused by the table, or a
  * duplicate (answer.duplicate): nothing was written.  With DOI_SCOPE_PERSON or
- * CONTACT a STOP or REVOKE opts out all that the scope says; the reply is for the
- * contact that wrote.
+ * CONTACT a STOP or REVOKE opts out all that the scope says; the reply is for
+ * the contact that wrote.
  *
- * A message id that this contact has delivered before is a duplicate: the answer
- * is what the contact's status is now, with no reply.
+ * A message id that this contact has delivered before is a duplicate: the
+ * answer is what the contact's status is now, with no reply.
  *
- * Run again after a crash between commit and answer, an event with a message id is
- * a duplicate.  One without finds the status reached already and writes no entry:
- * SUBSCRIBE, CONFIRM, STOP, REVOKE, OVERRIDE and SET alike; a reply that waits is
- * not written twice within the hour, nor is a row for the review.  What remains is
- * an event of another kind between the two runs (SUBSCRIBE, STOP, the same
- * SUBSCRIBE again): who may submit twice gives a message id, which may be any
- * unique text.
+ * Run again after a crash between commit and answer, an event with a message id
+ * is a duplicate.  One without finds the status reached already and writes no
+ * entry: SUBSCRIBE, CONFIRM, STOP, REVOKE, OVERRIDE and SET alike; a reply that
+ * waits is not written twice within the hour, nor is a row for the review.
+ * What remains is an event of another kind between the two runs (SUBSCRIBE,
+ * STOP, the same SUBSCRIBE again): who may submit twice gives a message id,
+ * which may be any unique text.
  */
 
-#define DOI_CONSENT_INLINE  0x01        /* the reply goes out in the HTTP answer:
-                                           no delivery is written              */
-#define DOI_CONSENT_REVIEW  0x02        /* doubtful: put on the review list     */
-#define DOI_CONSENT_QUIET   0x04        /* no reply at all                      */
+#define DOI_CONSENT_INLINE  0x01        /* the reply goes out in the HTTP
+                                           answer: no delivery is written    */
+#define DOI_CONSENT_REVIEW  0x02        /* doubtful: put on the review list  */
+#define DOI_CONSENT_QUIET   0x04        /* no reply at all                   */
 #define DOI_CONSENT_DRY     0x08        /* import's dry run: nothing is written,
-                                           the answer says what would be        */
+                                           the answer says what would be     */
 #define DOI_CONSENT_SET     0x10        /* import: level is the status to have
                                            (doi_consent_state_t), see
-                                           doi_consent_import; source is IMPORT */
-#define DOI_CONSENT_SILENT  0x20        /* nobody listens: no event is written  */
+                                           doi_consent_import; source is
+                                           IMPORT                            */
+#define DOI_CONSENT_SILENT  0x20        /* nobody listens: no event is
+                                           written                           */
 #define DOI_CONSENT_FLAGS   0x3f
 
 typedef struct {
@@ -279,50 +289,50 @@ typedef struct {
     uint8_t      event;
     uint8_t      source;
     uint8_t      level;
-    uint8_t      ledger[32];    /* keys of doi_ledger_keys_t, see ledger.h      */
+    uint8_t      ledger[32];    /* keys of doi_ledger_keys_t, see ledger.h   */
     uint8_t      content[32];
     uint8_t      confirm[DOI_ID_SIZE];  /* id of the confirmation token that the
-                                           prompt carries; zeros: none          */
+                                           prompt carries; zeros: none       */
     doi_time_t   confirm_expires;
-    doi_time_t   at;            /* import: when it was given; 0: now            */
-    uint16_t     flags;         /* DOI_CONSENT_*                                */
-    uint16_t     scope;         /* doi_optout_scope_t                           */
+    doi_time_t   at;            /* import: when it was given; 0: now         */
+    uint16_t     flags;         /* DOI_CONSENT_*                             */
+    uint16_t     scope;         /* doi_optout_scope_t                        */
     uint16_t     said_len[DOI_SAIDS];
     uint16_t     reply_len[DOI_REPLIES];
     uint16_t     pad;
 } doi_consent_arg_t;
 
 typedef struct {
-    uint8_t      from;          /* status before and after                      */
+    uint8_t      from;          /* status before and after                   */
     uint8_t      to;
-    uint8_t      reply;         /* doi_reply_t: to be sent, or inline           */
+    uint8_t      reply;         /* doi_reply_t: to be sent, or inline        */
     uint8_t      duplicate;
     uint8_t      refused;
-    uint8_t      created;       /* the contact was new                          */
-    uint16_t     others;        /* opted out along with it                      */
-    uint32_t     seq;           /* of the ledger's entry, 0: none               */
+    uint8_t      created;       /* the contact was new                       */
+    uint16_t     others;        /* opted out along with it                   */
+    uint32_t     seq;           /* of the ledger's entry, 0: none            */
 } doi_consent_answer_t;
 
-/* BATCH: several EVENTs of an import in one transaction: n times { uint32_t len;
-   doi_consent_arg_t and what follows it, len bytes, padded to 4 }.  The answer is
-   n doi_consent_answer_t.  All of them, or none. */
+/* BATCH: several EVENTs of an import in one transaction: n times { uint32_t
+   len; doi_consent_arg_t and what follows it, len bytes, padded to 4 }.  The
+   answer is n doi_consent_answer_t.  All of them, or none. */
 
 #define DOI_BATCH_MAX       200
 
 
 /*
- * Tokens that name a contact: rows of DOI_TABLE_TOKENS, token id -> expiry (4 BE),
- * purpose (1), contact id, list; and contact id, token id -> "", for erasure.
- * CONFIRM's are written by EVENT (confirm), those for unsubscribing by TOKEN: WON,
- * or CONFLICT if the contact is not known, or the id another's.
+ * Tokens that name a contact: rows of DOI_TABLE_TOKENS, token id -> expiry (4
+ * BE), purpose (1), contact id, list; and contact id, token id -> "", for
+ * erasure.  CONFIRM's are written by EVENT (confirm), those for unsubscribing
+ * by TOKEN: WON, or CONFLICT if the contact is not known, or the id another's.
  */
 
 typedef struct {
     uint8_t      id[DOI_ID_SIZE];
     uint8_t      contact[DOI_CONTACT_ID];
     doi_time_t   expires;
-    uint16_t     purpose;       /* doi_purpose_t                                */
-    uint16_t     list_len;      /* followed by the list                         */
+    uint16_t     purpose;       /* doi_purpose_t                             */
+    uint16_t     list_len;      /* followed by the list                      */
 } doi_token_arg_t;
 
 /* DOI_OK, DOI_NOT_FOUND, DOI_ERROR; list points to memory of the view. */
@@ -332,30 +342,31 @@ int doi_token_contact(doi_view_t *view, const uint8_t id[DOI_ID_SIZE],
 
 /*
  * ERASE, followed by actor and reason: address, person, content of all entries,
- * tokens, review rows and messages that wait are removed; the contact's row stays
- * with its id (the keyed suppression hash) and all lists opted out; the chain stays
- * whole, with one entry more.  WON also if it was erased before.
+ * tokens, review rows and messages that wait are removed; the contact's row
+ * stays with its id (the keyed suppression hash) and all lists opted out; the
+ * chain stays whole, with one entry more.  WON also if it was erased before.
  *
- * REVIEW decided, followed by actor and reason: the review row is deleted; WON also
- * if it is gone.
+ * REVIEW decided, followed by actor and reason: the review row is deleted; WON
+ * also if it is gone.
  *
  * CONFLICT: no such contact; the review row is another contact's.
  */
 
 typedef struct {
     uint8_t      contact[DOI_CONTACT_ID];
-    uint8_t      ledger[32];    /* keys of doi_ledger_keys_t                    */
+    uint8_t      ledger[32];    /* keys of doi_ledger_keys_t                 */
     uint8_t      content[32];
-    uint8_t      review[DOI_ID_SIZE];   /* REVIEW                               */
+    uint8_t      review[DOI_ID_SIZE];   /* REVIEW                            */
     uint16_t     actor_len;
     uint16_t     reason_len;
 } doi_contact_arg_t;
 
 
 /*
- * What waits for somebody to read it: rows of DOI_TABLE_REVIEW.  Key (12 bytes):
- * hour (4 BE: Unix seconds, rounded down), 8 bytes of a hash; keys of other lengths
- * (contact id, key -> "") are for erasure and are skipped by readers.
+ * What waits for somebody to read it: rows of DOI_TABLE_REVIEW.  Key (12
+ * bytes): hour (4 BE: Unix seconds, rounded down), 8 bytes of a hash; keys of
+ * other lengths (contact id, key -> "") are for erasure and are skipped by
+ * readers.
  */
 
 typedef struct {
@@ -372,13 +383,14 @@ int doi_review_decode(doi_str_t value, doi_review_t *review);
 
 
 /*
- * A reply that waits in the outbox (DOI_DELIVER_MESSAGE): DOI_TABLE_MESSAGES, id of
- * the delivery -> this.  Deleted with the outbox's row (outbox.c).
+ * A reply that waits in the outbox (DOI_DELIVER_MESSAGE): DOI_TABLE_MESSAGES,
+ * id of the delivery -> this.  Deleted with the outbox's row (outbox.c).
  */
 
 typedef struct {
-    uint8_t      reply;         /* doi_reply_t                                  */
-    uint8_t      confirm[DOI_ID_SIZE];  /* token of the link to confirm, or zeros */
+    uint8_t      reply;         /* doi_reply_t                               */
+    uint8_t      confirm[DOI_ID_SIZE];  /* token of the link to confirm, or
+                                           zeros                             */
     doi_time_t   confirm_expires;
     doi_str_t    list;
     doi_str_t    sender;
@@ -390,21 +402,22 @@ int doi_reply_get(doi_view_t *view, const uint8_t delivery[DOI_ID_SIZE],
 
 
 /*
- * Statistics: rows of DOI_TABLE_STATS, written by EVENT: key day (4 bytes BE, Unix
- * days), channel, source, wording id, doi_list_hash; value four 4-byte BE counts:
- * prompts, confirmations, subscriptions (single), opt-outs; then the list.
- * Confirmations and opt-outs count for the source and wording that the list had
- * before, so that they stand beside the prompts that they answer.
+ * Statistics: rows of DOI_TABLE_STATS, written by EVENT: key day (4 bytes BE,
+ * Unix days), channel, source, wording id, doi_list_hash; value four 4-byte BE
+ * counts: prompts, confirmations, subscriptions (single), opt-outs; then the
+ * list.  Confirmations and opt-outs count for the source and wording that the
+ * list had before, so that they stand beside the prompts that they answer.
  */
 
 #define DOI_LIST_HASH       8
 #define DOI_STATS_KEY       (4 + 1 + 1 + DOI_WORDING_ID + DOI_LIST_HASH)
-#define DOI_STATS_VALUE     16          /* bytes before the list                */
+#define DOI_STATS_VALUE     16          /* bytes before the list             */
 
 /* First 8 bytes of SHA-256 of the name. */
 int doi_list_hash(doi_str_t list, uint8_t hash[DOI_LIST_HASH]);
 
-/* SWEEP of consent: tokens and provider ids that are over, at most limit rows. */
+/* SWEEP of consent: tokens and provider ids that are over, at most limit
+   rows. */
 
 #define DOI_CONSENT_SWEEP_KEY   24
 
@@ -412,11 +425,11 @@ typedef struct {
     doi_time_t   mark;
     uint32_t     limit;
     uint8_t      from[DOI_CONSENT_SWEEP_KEY];
-    uint32_t     table;         /* 0: tokens, 1: provider ids                   */
+    uint32_t     table;         /* 0: tokens, 1: provider ids                */
 } doi_consent_sweep_arg_t;
 
 typedef struct {
-    uint8_t      next[DOI_CONSENT_SWEEP_KEY];   /* zeros: at the end            */
+    uint8_t      next[DOI_CONSENT_SWEEP_KEY];   /* zeros: at the end         */
     uint32_t     dropped;
 } doi_consent_sweep_answer_t;
 

@@ -38,9 +38,9 @@ doi_form_type_t doi_form_type(doi_str_t content_type);
  * Splits body.  Names and values are decoded into scratch, which has room for
  * body.len bytes and has to live as long as form; multipart values may point
  * into body.  Any bytes may be in values: what they may be is for whoever
- * uses them to say.  On DOI_ERROR *err is a static text that says what is wrong:
- * a broken percent sign, too many fields, no boundary, a part without a name,
- * a body that ends before the last boundary.
+ * uses them to say.  On DOI_ERROR *err is a static text that says what is
+ * wrong: a broken percent sign, too many fields, no boundary, a part without a
+ * name, a body that ends before the last boundary.
  */
 int doi_form_parse(doi_form_type_t type, doi_str_t content_type,
     doi_str_t body, uint8_t *scratch, doi_form_t *form, const char **err);

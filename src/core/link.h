@@ -59,8 +59,9 @@ typedef enum {
     DOI_CLAIM_IN_DOUBT
 } doi_claim_state_t;
 
-#define DOI_CLAIM_RELEASE   0x01    /* doi_in_doubt release: free after deadline */
-#define DOI_CLAIM_RETRY     0x02    /* took over a slot that was in doubt        */
+#define DOI_CLAIM_RELEASE   0x01    /* doi_in_doubt release: free after
+                                       deadline                              */
+#define DOI_CLAIM_RETRY     0x02    /* took over a slot that was in doubt    */
 
 
 typedef struct {
@@ -251,7 +252,8 @@ typedef struct {
 
 /*
  * REVOKE and RESOLVE, followed by actor and reason.  The answer is the link's
- * new record in the form of record.h, also on CONFLICT (empty if there is none).
+ * new record in the form of record.h, also on CONFLICT (empty if there is
+ * none).
  *
  * REVOKE: WON also if it was revoked before.  CONFLICT if all uses are used.
  * A link without a record gets one, with expiry unknown.  Claims in flight

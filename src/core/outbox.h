@@ -119,7 +119,8 @@ int doi_event_put(doi_view_t *view, doi_time_t now,
 #define DOI_QUEUE_KEY_SIZE  (1 + 4 + DOI_ID_SIZE)
 
 
-/* FANOUT, followed by n of doi_fanout_t.  WON; CONFLICT if the event is gone. */
+/* FANOUT, followed by n of doi_fanout_t.  WON; CONFLICT if the event is
+   gone. */
 
 typedef struct {
     uint8_t      id[DOI_ID_SIZE];       /* of the event                      */

@@ -55,7 +55,8 @@ typedef enum {
     DOI_PAGE_TYPE,          /* 415 neither a form nor JSON                    */
 
     /* consent */
-    DOI_PAGE_SUBSCRIBE_CHECK,   /* 202 a mail or message is on its way, perhaps */
+    DOI_PAGE_SUBSCRIBE_CHECK,   /* 202 a mail or message is on its way,
+                                   perhaps                                   */
     DOI_PAGE_SUBSCRIBED,    /* 200 opted in, or confirmed                     */
     DOI_PAGE_OPT_CONFIRM,   /* 200 "confirm your subscription", and buttons   */
     DOI_PAGE_UNSUBSCRIBE,   /* 200 "unsubscribe?", and a button               */

@@ -20,9 +20,9 @@ int doi_zone_local(doi_str_t zone, doi_time_t utc, doi_time_t *local);
 /*
  * Start of an appointment from text as a form has it: "2026-11-24T09:00",
  * "2026-11-24 09:00", "2026-11-24 09:00:00", "20261124T090000", each with an
- * optional "Z" or "+01:00"; a time range ("09:00-09:30", "09:00 - 09:30", "09:00/09:30", with hyphen
- * or en dash) also gives
- * the duration.  Without an offset it is local time in zone (empty: UTC).
+ * optional "Z" or "+01:00"; a time range ("09:00-09:30", "09:00 - 09:30",
+ * "09:00/09:30", with hyphen or en dash) also gives the duration.  Without an
+ * offset it is local time in zone (empty: UTC).
  * *start: Unix seconds; *duration: seconds, left alone without a range.
  * DOI_NOT_FOUND: nothing of this kind (a day that does not exist too; a local
  * time that is skipped in spring is moved forward, as RFC 5545 says).

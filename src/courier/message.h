@@ -32,7 +32,8 @@ typedef struct {
     doi_str_t  text;                /* lines end with LF                     */
     doi_str_t  html;
     doi_str_t  calendar;            /* iCalendar object; empty: none         */
-    doi_str_t  method;              /* its METHOD: "REQUEST", "PUBLISH", "CANCEL" */
+    doi_str_t  method;              /* its METHOD: "REQUEST", "PUBLISH",
+                                       "CANCEL"                              */
 } doi_message_t;
 
 /*
@@ -40,8 +41,8 @@ typedef struct {
  * bytes (998 where nothing can be folded), with Auto-Submitted: auto-generated
  * (RFC 3834) and X-Auto-Response-Suppress: All.  Text and HTML are alternatives
  * (text first), with the calendar as third one (text/calendar; method=...) and
- * again as attachment "invite.ics"; bodies in base64 or quoted-printable.  The same input gives
- * the same bytes: boundaries come from the id.
+ * again as attachment "invite.ics"; bodies in base64 or quoted-printable.  The
+ * same input gives the same bytes: boundaries come from the id.
  *
  * With too little room writes what fits; returns the length of the whole, or 0
  * if an address, the id or the method is not fit for a header.

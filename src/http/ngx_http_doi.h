@@ -341,7 +341,8 @@ typedef struct {
     struct ngx_http_doi_op_s  *op;          /* in flight                     */
     doi_result_t               result;
     doi_link_answer_t          answer;
-    ngx_uint_t                 state;       /* doi_link_state_t, for $doi_state */
+    ngx_uint_t                 state;       /* doi_link_state_t, for
+                                               $doi_state                    */
     ngx_http_doi_loc_conf_t   *conf;        /* of the location that claimed  */
     ngx_uint_t                 asked;       /* upstreams before the claim    */
     ngx_uint_t                 outcome;     /* doi_outcome_t once settled    */
@@ -361,7 +362,8 @@ typedef struct {
     unsigned                   new_browser:1;   /* cookie is to be set       */
     unsigned                   token_cookie:1;  /* likewise, with the token  */
     unsigned                   replaced:1;  /* the body is a page of ours    */
-    unsigned                   passed:1;    /* let through in a location before */
+    unsigned                   passed:1;    /* let through in a location
+                                               before                        */
 } ngx_http_doi_ctx_t;
 
 
@@ -586,8 +588,8 @@ char *ngx_http_doi_default_limits(ngx_conf_t *cf,
 char *ngx_http_doi_merge_booking(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
     ngx_http_doi_loc_conf_t *conf);
 
-/* hold, confirm: called by ngx_http_doi_link_handler, which stands in the access
-   phase for all three; at most one of them is in a location */
+/* hold, confirm: called by ngx_http_doi_link_handler, which stands in the
+   access phase for all three; at most one of them is in a location */
 
 ngx_int_t ngx_http_doi_hold_handler(ngx_http_request_t *r,
     ngx_http_doi_loc_conf_t *conf);

@@ -64,13 +64,13 @@ ngx_http_doi_api_handler(ngx_http_request_t *r)
 
     if (r->headers_in.content_length_n > NGX_HTTP_DOI_API_BODY) {
         rc = ngx_http_discard_request_body(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
 
-        return (rc == NGX_OK)
-               ? ngx_http_doi_api_problem(api, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
-                                          "too_large", "the body is larger "
-                                          "than %d bytes",
-                                          NGX_HTTP_DOI_API_BODY)
-               : rc;
+        return ngx_http_doi_api_problem(api, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                        "too_large", "the body is larger than "
+                                        "%d bytes", NGX_HTTP_DOI_API_BODY);
     }
 
     rc = ngx_http_read_client_request_body(r, ngx_http_doi_api_body_handler);

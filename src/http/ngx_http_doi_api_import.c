@@ -1,10 +1,11 @@
 /*
  * The JSON API: contacts from CSV.
  *
- * The body is parsed as it comes.  Rows gather in a batch, one transaction; while
- * it is under way nothing more is read, so the client is as fast as the store, and
- * an import takes the memory of one batch, however long it is.  What a batch wrote
- * is durable before the next begins: an import that breaks off may be sent again.
+ * The body is parsed as it comes.  Rows gather in a batch, one transaction;
+ * while it is under way nothing more is read, so the client is as fast as the
+ * store, and an import takes the memory of one batch, however long it is.  What
+ * a batch wrote is durable before the next begins: an import that breaks off
+ * may be sent again.
  */
 
 #include "ngx_http_doi_api_import.h"

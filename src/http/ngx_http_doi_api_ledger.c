@@ -1,8 +1,8 @@
 /*
  * The JSON API: the ledger's evidence, verification, seals.
  *
- * A ledger may be large: it is verified in pieces, each in a snapshot of its own,
- * with the event loop's other work between them.
+ * A ledger may be large: it is verified in pieces, each in a snapshot of its
+ * own, with the event loop's other work between them.
  */
 
 #include "ngx_http_doi_api_consent.h"

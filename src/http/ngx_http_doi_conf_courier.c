@@ -182,9 +182,9 @@ ngx_http_doi_mail_param(ngx_conf_t *cf, ngx_http_doi_mail_t *mail,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" of \"doi_mail\": known are "
-                       "\"from=\", \"user=\", \"password_file=\", \"ca_file=\", "
-                       "\"helo=\", \"timeout=\" up to 10m, and with smtp:// "
-                       "\"starttls=\" on, off or required", arg);
+                       "\"from=\", \"user=\", \"password_file=\", "
+                       "\"ca_file=\", \"helo=\", \"timeout=\" up to 10m, and "
+                       "with smtp:// \"starttls=\" on, off or required", arg);
 
     return NGX_CONF_ERROR;
 }

@@ -304,9 +304,9 @@ ngx_http_doi_evidence(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\" of \"doi_evidence\": known are "
-                       "\"client=truncate\", \"client=hash\", \"client=full\" "
-                       "and \"client=off\"", &value[1]);
+                       "invalid parameter \"%V\" of \"doi_evidence\": known "
+                       "are \"client=truncate\", \"client=hash\", "
+                       "\"client=full\" and \"client=off\"", &value[1]);
 
     return NGX_CONF_ERROR;
 }

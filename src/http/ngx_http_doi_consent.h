@@ -60,7 +60,8 @@ typedef struct ngx_http_doi_gate_conf_s {
     ngx_uint_t                 level;
     ngx_uint_t                 channel;
     ngx_http_complex_value_t  *address;     /* address=VALUE, or NULL        */
-    ngx_str_t                  to;          /* to=FIELD: form field or JSON path */
+    ngx_str_t                  to;          /* to=FIELD: form field or JSON
+                                               path                          */
     ngx_http_complex_value_t  *list;
     doi_time_t                 since;       /* 0: not given                  */
     ngx_str_t                  country;
@@ -75,7 +76,8 @@ typedef struct ngx_http_doi_sync_s {
     ngx_str_t                  secret;
     ngx_str_t                  ca_file;
     ngx_uint_t                 private_ok;
-    ngx_array_t               *lists;       /* list=NAME:ID pairs, ngx_keyval_t */
+    ngx_array_t               *lists;       /* list=NAME:ID pairs,
+                                               ngx_keyval_t                  */
 } ngx_http_doi_sync_t;                      /* main conf, array              */
 
 /* doi_unsubscribe */
@@ -98,13 +100,14 @@ typedef enum {
 /* Derived keys of this store's ledger; NULL until they are loaded: 503. */
 const doi_ledger_keys_t *ngx_http_doi_ledger(void);
 
-/* From the store's open to its close; makes the secret at first use; a timer that
-   seals runs where the courier's lease is held. */
+/* From the store's open to its close; makes the secret at first use; a timer
+   that seals runs where the courier's lease is held. */
 ngx_int_t ngx_http_doi_ledger_init(ngx_cycle_t *cycle);
 
 /*
  * A contact's normalised address and id.  country: for national numbers, may be
- * empty.  NGX_DECLINED: *err is a static text ("The address ...", "The number ...").
+ * empty.  NGX_DECLINED: *err is a static text ("The address ...", "The number
+ * ...").
  */
 typedef struct ngx_http_doi_contact_s {
     ngx_uint_t                 channel;
@@ -117,8 +120,8 @@ ngx_int_t ngx_http_doi_contact(ngx_pool_t *pool, ngx_uint_t channel,
     const char **err);
 
 /*
- * An event: fill arg (but for lengths and keys, which submit fills) and the texts,
- * then submit.  They are copied; too long ones are cut at a character.
+ * An event: fill arg (but for lengths and keys, which submit fills) and the
+ * texts, then submit.  They are copied; too long ones are cut at a character.
  */
 typedef struct ngx_http_doi_event_s {
     doi_consent_arg_t          arg;
@@ -162,7 +165,8 @@ ngx_int_t ngx_http_doi_list(ngx_http_request_t *r,
  * The texts of the replies that the event may call for, by doi_message and the
  * pages, in a language; for a prompt that has a link also its token, with which
  * the texts are sealed (arg.confirm).  For mails see
- * ngx_http_doi_deliver_message.c.  After event, channel and list were filled in.
+ * ngx_http_doi_deliver_message.c.  After event, channel and list were filled
+ * in.
  */
 ngx_int_t ngx_http_doi_event_replies(ngx_http_request_t *r,
     ngx_http_doi_event_t *event, size_t lang);

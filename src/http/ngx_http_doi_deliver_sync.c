@@ -2,9 +2,9 @@
  * CRMs are brought up to date with what a contact has agreed to.
  *
  * An event of the outbox says of which contact, but not of which list: that
- * stands in the entry of the ledger that the event was written with, whose number
- * the ids of event and delivery are derived from.  What is sent is the list's
- * status now, so that tries that overtake each other end alike.
+ * stands in the entry of the ledger that the event was written with, whose
+ * number the ids of event and delivery are derived from.  What is sent is the
+ * list's status now, so that tries that overtake each other end alike.
  */
 
 #include "ngx_http_doi_consent.h"

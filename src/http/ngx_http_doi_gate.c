@@ -2,8 +2,8 @@
  * doi_consent: the gate in front of a messaging API.
  *
  * Who a message is for stands in the request.  All of its recipients are looked
- * at in one snapshot, at the time of sending, and one that may not be written to
- * holds up all: a provider must never see half a list.
+ * at in one snapshot, at the time of sending, and one that may not be written
+ * to holds up all: a provider must never see half a list.
  */
 
 #include "ngx_http_doi_gate.h"

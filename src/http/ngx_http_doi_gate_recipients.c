@@ -2,8 +2,9 @@
  * doi_consent: whom a request is for.
  *
  * The app behind may read a request in more ways than one: a name in upper
- * case, a field twice, "to[]", an argument in the query.  Whatever it might take
- * for a recipient is taken for one here, and what cannot be read is refused.
+ * case, a field twice, "to[]", an argument in the query.  Whatever it might
+ * take for a recipient is taken for one here, and what cannot be read is
+ * refused.
  */
 
 #include "ngx_http_doi_gate.h"

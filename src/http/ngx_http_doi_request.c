@@ -280,7 +280,8 @@ ngx_http_doi_rewrite_handler(ngx_http_request_t *r)
 
     ngx_str_null(&none);
 
-    if (ngx_http_doi_cut(r->pool, &r->request_line, &none, 1, &line) != NGX_OK) {
+    if (ngx_http_doi_cut(r->pool, &r->request_line, &none, 1, &line) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

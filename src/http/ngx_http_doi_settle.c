@@ -171,8 +171,8 @@ ngx_http_doi_replace(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 
 /*
  * What the upstream said of its own answer is not true of the page.  Its
- * cookies go, too: the session is that of whoever sent the form, and who pressed
- * the button may be somebody else, to be caught in it.
+ * cookies go, too: the session is that of whoever sent the form, and who
+ * pressed the button may be somebody else, to be caught in it.
  */
 
 static void

@@ -302,7 +302,8 @@ doi_client_send(doi_client_t *c)
 /* One answer; DOI_ERROR: the connection is of no more use. */
 
 static int
-client_take(doi_client_t *c, const doi_wire_reply_t *reply, const uint8_t *bytes)
+client_take(doi_client_t *c, const doi_wire_reply_t *reply,
+    const uint8_t *bytes)
 {
     doi_str_t         answer;
     doi_client_op_t  *op;

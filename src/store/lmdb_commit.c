@@ -4,9 +4,9 @@
  * A batch is made durable by the log (log.c): its rows stand in LMDB's
  * transaction, which stays open, and in a record, which is synced.  LMDB
  * commits when the store has been idle for a moment, when it is a quarter of a
- * second behind, or when a batch does not fit the log any more: then that batch is
- * made durable by this commit, and needs no record.  Nothing is taken for done
- * before one of the two has it, so each can be the other's substitute:
+ * second behind, or when a batch does not fit the log any more: then that batch
+ * is made durable by this commit, and needs no record.  Nothing is taken for
+ * done before one of the two has it, so each can be the other's substitute:
  *
  *   the log cannot be written    LMDB commits at once
  *   LMDB cannot commit           its transaction is gone; a new one gets from

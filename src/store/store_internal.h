@@ -229,8 +229,8 @@ void doi_lmdb_end(doi_lmdb_t *lmdb, doi_time_t mark);
 
 /*
  * Runs ops in order inside one transaction and makes it durable, with mark if
- * that moved.  Returns how many of them have their result: fewer than n when the
- * answers have grown too long for one batch.  Answers are valid until the
+ * that moved.  Returns how many of them have their result: fewer than n when
+ * the answers have grown too long for one batch.  Answers are valid until the
  * next batch.
  */
 size_t doi_lmdb_batch(doi_lmdb_t *lmdb, doi_batch_op_t *ops, size_t n,
@@ -256,7 +256,8 @@ void doi_lmdb_reader_check(doi_lmdb_t *lmdb);
  * Only the frame header of the hello is promised to later versions.
  *
  * The version must be raised whenever this changes, or an argument or answer
- * of core/link.h, booking.h or outbox.h does: after a reload, old and new workers meet here.
+ * of core/link.h, booking.h or outbox.h does: after a reload, old and new
+ * workers meet here.
  */
 
 #define DOI_WIRE_VERSION    4
