@@ -175,13 +175,14 @@ test: build unittest
 	    $(PROVE) $(PROVEFLAGS) -It/lib $(TESTS) </dev/null
 
 
-## bench      benchmarks: t/unit/*_bench.c and t/bench/run
+## bench      benchmarks: t/unit/*_bench.c, t/bench/links and t/bench/consent
 
 bench: build $(BENCHES)
 	@for b in $(BENCHES); do echo "== $${b##*/}"; $$b </dev/null || exit 1; done
-	@if [ -x t/bench/run ]; then \
+	@rc=0; for b in t/bench/links t/bench/consent; do \
+	     echo "== $$b"; \
 	     DOI_MODULE=$(MODULE) DOI_BUILD=$(BUILD) DOI_NGINX=$(NGINX) \
-	     t/bench/run </dev/null; fi
+	     $$b </dev/null || rc=1; done; exit $$rc
 
 
 ## asan       the whole suite with AddressSanitizer and UBSan, in build/asan
