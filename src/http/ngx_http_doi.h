@@ -487,8 +487,9 @@ ngx_table_elt_t *ngx_http_doi_find_header(ngx_list_t *headers,
 /* Whether a header has this name, whatever the case. */
 ngx_uint_t ngx_http_doi_is(ngx_str_t *key, const char *name);
 
-/* How many there are: two would be judged by one and read by the other. */
-ngx_uint_t ngx_http_doi_content_types(ngx_http_request_t *r);
+/* How many headers of that name there are: of two, an app may read another
+   than we do. */
+ngx_uint_t ngx_http_doi_headers(ngx_http_request_t *r, const char *name);
 
 ngx_int_t ngx_http_doi_same_origin(ngx_http_request_t *r);
 ngx_int_t ngx_http_doi_add_header(ngx_http_request_t *r, const char *name,

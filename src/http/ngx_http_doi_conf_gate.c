@@ -12,6 +12,8 @@
 
 static char *ngx_http_doi_gate_param(ngx_conf_t *cf,
     ngx_http_doi_gate_conf_t *gate, ngx_str_t *arg);
+static char *ngx_http_doi_gate_to(ngx_conf_t *cf,
+    ngx_http_doi_gate_conf_t *gate, ngx_str_t *value);
 static char *ngx_http_doi_gate_since(ngx_conf_t *cf,
     ngx_http_doi_gate_conf_t *gate, ngx_str_t *value);
 static char *ngx_http_doi_gate_country(ngx_conf_t *cf,
@@ -73,7 +75,7 @@ ngx_http_doi_consent(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    if ((gate->address == NULL) == (gate->to.len == 0)) {
+    if ((gate->address == NULL) == (gate->to == NULL)) {
         return "needs either \"address=VALUE\" or \"to=FIELD\"";
     }
 
@@ -110,10 +112,8 @@ ngx_http_doi_gate_param(ngx_conf_t *cf, ngx_http_doi_gate_conf_t *gate,
         return ngx_http_doi_complex(cf, &value, &gate->address);
     }
 
-    if (gate->to.len == 0
-        && ngx_http_doi_param(arg, "to=", &gate->to) == NGX_OK)
-    {
-        return NGX_CONF_OK;
+    if (ngx_http_doi_param(arg, "to=", &value) == NGX_OK && value.len) {
+        return ngx_http_doi_gate_to(cf, gate, &value);
     }
 
     if (ngx_http_doi_param(arg, "channel=", &value) == NGX_OK) {
@@ -153,6 +153,30 @@ ngx_http_doi_gate_param(ngx_conf_t *cf, ngx_http_doi_gate_conf_t *gate,
                        "\"learn=twilio\"", arg);
 
     return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_doi_gate_to(ngx_conf_t *cf, ngx_http_doi_gate_conf_t *gate,
+    ngx_str_t *value)
+{
+    ngx_str_t  *to;
+
+    if (gate->to == NULL) {
+        gate->to = ngx_array_create(cf->pool, 1, sizeof(ngx_str_t));
+        if (gate->to == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    to = ngx_array_push(gate->to);
+    if (to == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *to = *value;
+
+    return NGX_CONF_OK;
 }
 
 

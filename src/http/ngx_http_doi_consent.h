@@ -60,8 +60,8 @@ typedef struct ngx_http_doi_gate_conf_s {
     ngx_uint_t                 level;
     ngx_uint_t                 channel;
     ngx_http_complex_value_t  *address;     /* address=VALUE, or NULL        */
-    ngx_str_t                  to;          /* to=FIELD: form field or JSON
-                                               path                          */
+    ngx_array_t               *to;          /* to=FIELD: form fields or JSON
+                                               paths; ngx_str_t; or NULL     */
     ngx_http_complex_value_t  *list;
     doi_time_t                 since;       /* 0: not given                  */
     ngx_str_t                  country;

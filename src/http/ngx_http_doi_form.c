@@ -115,7 +115,7 @@ ngx_http_doi_form_read(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 
 
 ngx_uint_t
-ngx_http_doi_content_types(ngx_http_request_t *r)
+ngx_http_doi_headers(ngx_http_request_t *r, const char *name)
 {
     ngx_uint_t        i, n;
     ngx_list_part_t  *part;
@@ -128,7 +128,7 @@ ngx_http_doi_content_types(ngx_http_request_t *r)
         header = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            n += ngx_http_doi_is(&header[i].key, "content-type");
+            n += ngx_http_doi_is(&header[i].key, name);
         }
     }
 
@@ -179,7 +179,8 @@ ngx_http_doi_form_type(ngx_http_request_t *r)
     h = ngx_http_doi_find_header(&r->headers_in.headers, "content-encoding");
 
     if (r->headers_in.content_type == NULL
-        || ngx_http_doi_content_types(r) != 1
+        || ngx_http_doi_headers(r, "content-type") != 1
+        || ngx_http_doi_headers(r, "content-encoding") > 1
         || (h && !ngx_http_doi_is(&h->value, "identity")))
     {
         return DOI_FORM_UNKNOWN;

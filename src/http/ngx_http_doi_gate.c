@@ -19,6 +19,7 @@ static ngx_http_doi_gate_t *ngx_http_doi_gate_create(ngx_http_request_t *r,
     ngx_http_doi_loc_conf_t *conf);
 static ngx_int_t ngx_http_doi_gate_read_body(ngx_http_request_t *r,
     ngx_http_doi_gate_t *gate);
+static ngx_uint_t ngx_http_doi_gate_charset(ngx_http_request_t *r);
 static void ngx_http_doi_gate_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_doi_gate_judge(ngx_http_request_t *r,
     ngx_http_doi_gate_t *gate);
@@ -151,7 +152,7 @@ ngx_http_doi_gate_read_body(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
                                          "1 MiB", NULL);
     }
 
-    if (ngx_http_doi_content_types(r) > 1) {
+    if (ngx_http_doi_headers(r, "content-type") > 1) {
         return ngx_http_doi_gate_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
                                          "content_type", "there is more than "
                                          "one Content-Type", NULL);
@@ -167,6 +168,12 @@ ngx_http_doi_gate_read_body(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
                                          "Content-Encoding", NULL);
     }
 
+    if (!ngx_http_doi_gate_charset(r)) {
+        return ngx_http_doi_gate_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                         "content_type", "the charset is not "
+                                         "UTF-8", NULL);
+    }
+
     gate->stage = NGX_HTTP_DOI_GATE_READING;
 
     rc = ngx_http_read_client_request_body(r, ngx_http_doi_gate_body_handler);
@@ -179,6 +186,60 @@ ngx_http_doi_gate_read_body(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
     ngx_http_finalize_request(r, NGX_DONE);
 
     return NGX_DONE;
+}
+
+
+/* In UTF-7 or EBCDIC the same bytes name another recipient. */
+
+static ngx_uint_t
+ngx_http_doi_gate_charset(ngx_http_request_t *r)
+{
+    u_char      *p, *last;
+    ngx_uint_t   i;
+    ngx_str_t   *type;
+
+    static ngx_str_t  known[] = {
+        ngx_string("utf-8"),
+        ngx_string("utf8"),
+        ngx_string("us-ascii"),
+        ngx_string("iso-8859-1"),
+        ngx_null_string
+    };
+
+    if (r->headers_in.content_type == NULL) {
+        return 1;
+    }
+
+    type = &r->headers_in.content_type->value;
+    last = type->data + type->len;
+
+    for (p = type->data;
+         (p = ngx_strlcasestrn(p, last, (u_char *) "charset",
+                               sizeof("charset") - 2)) != NULL;
+         /* void */ )
+    {
+        p += sizeof("charset") - 1;
+        p += (p < last && *p == '=');
+        p += (p < last && *p == '"');
+
+        for (i = 0; known[i].len; i++) {
+            if ((size_t) (last - p) >= known[i].len
+                && ngx_strncasecmp(p, known[i].data, known[i].len) == 0)
+            {
+                break;
+            }
+        }
+
+        p += known[i].len;
+
+        if (known[i].len == 0
+            || (p < last && *p != ';' && *p != '"' && *p != ' '))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -2,9 +2,15 @@
  * doi_consent: whom a request is for.
  *
  * The app behind may read a request in more ways than one: a name in upper
+<<<<<<< HEAD
  * case, a field twice, "to[]", an argument in the query.  Whatever it might
  * take for a recipient is taken for one here, and what cannot be read is
  * refused.
+=======
+ * case, a field twice, "to[]", an argument in the query, fields with semicolons
+ * between them.  Whatever it might take for a recipient is taken for one here,
+ * and what cannot be read is refused.
+>>>>>>> 8a9a21c (The gate: several fields, names as PHP and old parsers read them, charsets, subrequests)
  */
 
 #include "ngx_http_doi_gate.h"
@@ -13,13 +19,14 @@
 #define NGX_HTTP_DOI_GATE_RECIPIENTS  1000
 
 
-static ngx_int_t ngx_http_doi_gate_args(ngx_http_request_t *r,
-    ngx_http_doi_gate_t *gate);
+static ngx_int_t ngx_http_doi_gate_urlencoded(ngx_http_request_t *r,
+    ngx_http_doi_gate_t *gate, ngx_str_t *text);
 static ngx_int_t ngx_http_doi_gate_form(ngx_http_request_t *r,
     ngx_http_doi_gate_t *gate, doi_form_type_t kind, doi_str_t type,
     ngx_str_t *text);
+static size_t ngx_http_doi_gate_flat(u_char *name, size_t len);
 static ngx_uint_t ngx_http_doi_gate_is(ngx_http_doi_gate_t *gate,
-    doi_str_t name);
+    u_char *name, size_t len);
 static ngx_int_t ngx_http_doi_gate_json(ngx_http_request_t *r,
     ngx_http_doi_gate_t *gate, ngx_str_t *body);
 static ngx_int_t ngx_http_doi_gate_walk(ngx_http_request_t *r,
@@ -53,7 +60,7 @@ ngx_http_doi_gate_collect(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
         return rc == NGX_DECLINED ? NGX_BUSY : NGX_ERROR;
     }
 
-    rc = ngx_http_doi_gate_args(r, gate);
+    rc = ngx_http_doi_gate_urlencoded(r, gate, &r->args);
 
     if (rc != NGX_OK || text.len == 0) {
         return rc;
@@ -61,29 +68,73 @@ ngx_http_doi_gate_collect(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
 
     kind = ngx_http_doi_form_type(r);
 
-    if (kind == DOI_FORM_JSON) {
-        return ngx_http_doi_gate_json(r, gate, &text);
-    }
+    switch (kind) {
 
-    if (kind == DOI_FORM_UNKNOWN) {
+    case DOI_FORM_JSON:
+        return ngx_http_doi_gate_json(r, gate, &text);
+
+    case DOI_FORM_URLENCODED:
+        return ngx_http_doi_gate_urlencoded(r, gate, &text);
+
+    case DOI_FORM_MULTIPART:
+        type.data = r->headers_in.content_type->value.data;
+        type.len = r->headers_in.content_type->value.len;
+
+        return ngx_http_doi_gate_form(r, gate, kind, type, &text);
+
+    default: /* DOI_FORM_UNKNOWN */
         return NGX_DECLINED;
     }
-
-    type.data = r->headers_in.content_type->value.data;
-    type.len = r->headers_in.content_type->value.len;
-
-    return ngx_http_doi_gate_form(r, gate, kind, type, &text);
 }
 
 
-static ngx_int_t
-ngx_http_doi_gate_args(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
-{
-    doi_str_t  type = doi_str("application/x-www-form-urlencoded");
+/* Once as it is, and once what is behind semicolons: old parsers of Perl and
+   Python begin another field there. */
 
-    return r->args.len ? ngx_http_doi_gate_form(r, gate, DOI_FORM_URLENCODED,
-                                                type, &r->args)
-                       : NGX_OK;
+static ngx_int_t
+ngx_http_doi_gate_urlencoded(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
+    ngx_str_t *text)
+{
+    u_char     *p, *dst, *end, *last;
+    ngx_int_t   rc;
+    ngx_str_t   more;
+    doi_str_t   type = doi_str("application/x-www-form-urlencoded");
+
+    if (text->len == 0) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_doi_gate_form(r, gate, DOI_FORM_URLENCODED, type, text);
+
+    last = text->data + text->len;
+    p = ngx_strlchr(text->data, last, ';');
+
+    if (rc != NGX_OK || p == NULL) {
+        return rc;
+    }
+
+    more.data = ngx_pnalloc(r->pool, text->len);
+    if (more.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (dst = more.data; p; p = ngx_strlchr(end, last, ';')) {
+
+        for (end = ++p; end < last && *end != ';' && *end != '&'; end++) {
+            /* void */
+        }
+
+        if (ngx_strlchr(p, end, '=')) {
+            dst = ngx_cpymem(dst, p, end - p);
+            *dst++ = '&';
+        }
+    }
+
+    more.len = dst - more.data;
+
+    return more.len ? ngx_http_doi_gate_form(r, gate, DOI_FORM_URLENCODED,
+                                             type, &more)
+                    : NGX_OK;
 }
 
 
@@ -91,8 +142,8 @@ static ngx_int_t
 ngx_http_doi_gate_form(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
     doi_form_type_t kind, doi_str_t type, ngx_str_t *text)
 {
-    size_t        i;
-    u_char       *scratch;
+    size_t        i, len;
+    u_char       *scratch, *name;
     ngx_int_t     rc;
     doi_str_t     body;
     doi_form_t   *form;
@@ -114,7 +165,12 @@ ngx_http_doi_gate_form(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
 
     for (i = 0; i < form->n; i++) {
 
-        if (!ngx_http_doi_gate_is(gate, form->fields[i].name)) {
+        /* it lies in scratch */
+
+        name = (u_char *) form->fields[i].name.data;
+        len = ngx_http_doi_gate_flat(name, form->fields[i].name.len);
+
+        if (!ngx_http_doi_gate_is(gate, name, len)) {
             continue;
         }
 
@@ -129,18 +185,88 @@ ngx_http_doi_gate_form(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
 }
 
 
-/* "to", "To", "to[]", "to[0]" */
+/*
+ * A name as apps take it apart, in its place: "a[0][b]" and "a.0.b" are "a.b",
+ * "a[]" is "a".  PHP leaves out blanks in front, and what a zero follows.
+ */
+
+static size_t
+ngx_http_doi_gate_flat(u_char *name, size_t len)
+{
+    u_char  *p, *dst, *end, *last, *part;
+
+    last = name + len;
+    dst = name;
+
+    for (p = name; p < last && *p && *p <= ' '; p++) { /* void */ }
+
+    for ( /* void */ ; p < last && *p; p = end) {
+
+        part = p;
+
+        while (part < last && *part >= '0' && *part <= '9') {
+            part++;
+        }
+
+        for (end = p;
+             end < last && *end && *end != '.' && *end != '[' && *end != ']';
+             end++)
+        {
+            /* void */
+        }
+
+        /* nothing, or an index */
+
+        if (end != p && (end != part || dst == name)) {
+
+            if (dst != name) {
+                *dst++ = '.';
+            }
+
+            dst = ngx_movemem(dst, p, end - p);
+        }
+
+        if (end < last && *end) {
+            end++;
+        }
+    }
+
+    return dst - name;
+}
+
+
+/* Also "to.x"; PHP has "_" for dots, blanks and brackets. */
 
 static ngx_uint_t
-ngx_http_doi_gate_is(ngx_http_doi_gate_t *gate, doi_str_t name)
+ngx_http_doi_gate_is(ngx_http_doi_gate_t *gate, u_char *name, size_t len)
 {
+    size_t      j;
     ngx_str_t  *to;
+    ngx_uint_t  i;
 
-    to = &gate->conf->to;
+    to = gate->conf->to->elts;
 
-    return name.len >= to->len
-           && ngx_strncasecmp((u_char *) name.data, to->data, to->len) == 0
-           && (name.len == to->len || name.data[to->len] == '[');
+    for (i = 0; i < gate->conf->to->nelts; i++) {
+
+        if (len < to[i].len || (len > to[i].len && name[to[i].len] != '.')) {
+            continue;
+        }
+
+        for (j = 0; j < to[i].len; j++) {
+            if (ngx_tolower(name[j]) != ngx_tolower(to[i].data[j])
+                && (to[i].data[j] != '_'
+                    || (name[j] != '.' && name[j] != ' ')))
+            {
+                break;
+            }
+        }
+
+        if (j == to[i].len) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -150,6 +276,8 @@ ngx_http_doi_gate_json(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
 {
     json_t        *json;
     ngx_int_t      rc;
+    ngx_str_t     *to;
+    ngx_uint_t     i;
     json_error_t   error;
 
     json = json_loadb((char *) body->data, body->len, JSON_REJECT_DUPLICATES,
@@ -158,7 +286,12 @@ ngx_http_doi_gate_json(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_doi_gate_walk(r, gate, json, &gate->conf->to);
+    to = gate->conf->to->elts;
+    rc = NGX_OK;
+
+    for (i = 0; i < gate->conf->to->nelts && rc == NGX_OK; i++) {
+        rc = ngx_http_doi_gate_walk(r, gate, json, &to[i]);
+    }
 
     json_decref(json);
 

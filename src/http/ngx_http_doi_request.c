@@ -272,6 +272,15 @@ ngx_http_doi_rewrite_handler(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_doi_module);
 
+    /* subrequests skip the access phase, in which the gate stands */
+
+    if (conf->gate && r != r->main) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "doi: refused a subrequest to a location with "
+                      "\"doi_consent\"");
+        return NGX_HTTP_FORBIDDEN;
+    }
+
     if (conf->link == NULL && conf->confirm == NULL && conf->hold == NULL
         && conf->unsubscribe == NULL)
     {
