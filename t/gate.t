@@ -130,9 +130,33 @@ refused('JSON, upper case', 403, 'opted_out', '/send',
         json => { to => $yes, To => $out });
 refused('query', 403, 'opted_out', '/send?to=%2B4915112345673',
         form => { to => $yes });
-refused('JSON twice', 422, 'unreadable', '/send',
-        body => qq({"to":"$yes","to":"$out"}),
-        headers => { 'Content-Type' => 'application/json' });
+
+sub json {
+    return (body => $_[0], headers => { 'Content-Type' => 'application/json' });
+}
+
+refused('JSON twice', 403, 'opted_out', '/send',
+        json(qq({"to":"$yes","to":"$out"})));
+refused('JSON twice, the other way', 403, 'opted_out', '/send',
+        json(qq({"to":"$out","to":"$yes"})));
+refused('escapes in a name', 403, 'opted_out', '/send',
+        json(qq({"to":"$yes","\\u0074\\u006f":"$out"})));
+refused('NUL in a name', 422, 'unreadable', '/send',
+        json(qq({"to":"$yes","to\\u0000x":"$out"})));
+refused('NUL in an address', 422, 'invalid_recipient', '/send',
+        json(qq({"to":"$yes\\u0000"})));
+refused('two documents', 422, 'unreadable', '/send',
+        json(qq({"to":"$yes"}{"to":"$out"})));
+refused('comment', 422, 'unreadable', '/send', json(qq({"to":"$yes"/**/})));
+refused('broken UTF-8', 422, 'unreadable', '/send',
+        json(qq({"to":"$yes","a":"\xff"})));
+refused('byte order mark', 422, 'unreadable', '/send',
+        json(qq(\xef\xbb\xbf{"to":"$yes"})));
+refused('arrays without end', 422, 'unreadable', '/send',
+        json('{"to":' . '[' x 100000));
+refused('objects in objects', 422, 'unreadable', '/send',
+        json('{"a":' x 200 . '1' . '}' x 200));
+refused('a list', 422, 'unreadable', '/send', json(qq("$yes")));
 refused('part of another name', 422, 'no_recipient', '/send',
         form => { tom => $yes });
 refused('number in JSON', 422, 'unreadable', '/send',

@@ -19,7 +19,7 @@ my %may = (
     courier => { layers => [qw(core store courier)],
                  libs => qr{^(?:curl/|openssl/|jansson\.h$|libical/|idn2\.h$)} },
     http    => { layers => [qw(core store courier http)],
-                 libs => qr{^(?:openssl/|jansson\.h$|ngx_)} },
+                 libs => qr{^(?:openssl/|jansson\.h$|yajl/|ngx_)} },
 );
 
 my $libc = qr{^(?:assert|ctype|dirent|errno|fcntl|inttypes|limits|netinet/in

@@ -32,12 +32,8 @@
 
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 
 #include "consent_ops.h"
 
@@ -52,8 +48,6 @@ _Static_assert(1 + 128 + 128 + 512 + 64 + 255 + 128 + 35 + 64 + 1600 + 9 * 3
                <= DOI_CONTENT_MAX, "the longest content fits");
 
 
-static int doi_ledger_derive(const uint8_t secret[DOI_LEDGER_SECRET],
-    const char *info, uint8_t derived[DOI_MAC_SIZE]);
 static int doi_entry_says(unsigned said);
 static int doi_entry_check(const doi_entry_t *entry);
 static int doi_content_decode(doi_str_t content, doi_entry_t *entry);
@@ -82,14 +76,25 @@ int
 doi_ledger_keys(const uint8_t secret[DOI_LEDGER_SECRET],
     doi_ledger_keys_t *keys)
 {
+    uint8_t    derived[DOI_MAC_SIZE];
+    doi_str_t  from;
+
+    from.data = secret;
+    from.len = DOI_LEDGER_SECRET;
+
+    memset(keys, 0, sizeof(doi_ledger_keys_t));
     memcpy(keys->secret, secret, DOI_LEDGER_SECRET);
 
-    if (doi_ledger_derive(secret, "doi/v1/contact", keys->contact) != DOI_OK
-        || doi_ledger_derive(secret, "doi/v1/ledger", keys->ledger) != DOI_OK
-        || doi_ledger_derive(secret, "doi/v1/content", keys->content)
-           != DOI_OK)
+    if (doi_hkdf(from, "doi/v1/contact", derived) == DOI_OK) {
+        keys->contact = doi_hmac_new(derived);
+        OPENSSL_cleanse(derived, sizeof(derived));
+    }
+
+    if (keys->contact == NULL
+        || doi_hkdf(from, "doi/v1/ledger", keys->ledger) != DOI_OK
+        || doi_hkdf(from, "doi/v1/content", keys->content) != DOI_OK)
     {
-        OPENSSL_cleanse(keys, sizeof(doi_ledger_keys_t));
+        doi_ledger_keys_free(keys);
         return DOI_ERROR;
     }
 
@@ -97,39 +102,11 @@ doi_ledger_keys(const uint8_t secret[DOI_LEDGER_SECRET],
 }
 
 
-static int
-doi_ledger_derive(const uint8_t secret[DOI_LEDGER_SECRET], const char *info,
-    uint8_t derived[DOI_MAC_SIZE])
+void
+doi_ledger_keys_free(doi_ledger_keys_t *keys)
 {
-    int           rc;
-    EVP_KDF      *kdf;
-    OSSL_PARAM    params[4];
-    EVP_KDF_CTX  *ctx;
-
-    kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);
-    ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
-    EVP_KDF_free(kdf);
-
-    if (ctx == NULL) {
-        return DOI_ERROR;
-    }
-
-    /* libcrypto only reads what these point to; the casts are its API's */
-
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
-                                                 (char *) "SHA256", 0);
-    params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
-                                                  (void *) secret,
-                                                  DOI_LEDGER_SECRET);
-    params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO,
-                                                  (void *) info, strlen(info));
-    params[3] = OSSL_PARAM_construct_end();
-
-    rc = EVP_KDF_derive(ctx, derived, DOI_MAC_SIZE, params) > 0 ? DOI_OK
-                                                                : DOI_ERROR;
-    EVP_KDF_CTX_free(ctx);
-
-    return rc;
+    EVP_MAC_CTX_free(keys->contact);
+    OPENSSL_cleanse(keys, sizeof(doi_ledger_keys_t));
 }
 
 
@@ -137,8 +114,8 @@ int
 doi_contact_id(const doi_ledger_keys_t *keys, unsigned channel,
     doi_str_t address, uint8_t id[DOI_CONTACT_ID])
 {
-    size_t       len;
-    uint8_t      text[DOI_CHANNEL_MAX + 254], mac[DOI_MAC_SIZE];
+    uint8_t      mac[DOI_MAC_SIZE];
+    doi_str_t    parts[3] = { { NULL, 0 }, doi_str(":"), address };
     const char  *name;
 
     name = doi_channel_name(channel);
@@ -149,13 +126,10 @@ doi_contact_id(const doi_ledger_keys_t *keys, unsigned channel,
         return DOI_ERROR;
     }
 
-    len = strlen(name);
-    memcpy(text, name, len);
-    text[len++] = ':';
-    memcpy(text + len, address.data, address.len);
-    len += address.len;
+    parts[0].data = (const uint8_t *) name;
+    parts[0].len = strlen(name);
 
-    if (doi_ledger_hmac(keys->contact, text, len, mac) != DOI_OK) {
+    if (doi_hmac(keys->contact, parts, 3, mac) != DOI_OK) {
         return DOI_ERROR;
     }
 

@@ -27,6 +27,7 @@
 #define DOI_LEDGER_H
 
 #include "consent.h"
+#include "hmac.h"
 
 
 #define DOI_LEDGER_SECRET   32
@@ -36,14 +37,16 @@
 /* A secret's derived keys; filled once per process. */
 
 typedef struct {
-    uint8_t  secret[DOI_LEDGER_SECRET];
-    uint8_t  contact[32];
-    uint8_t  ledger[32];
-    uint8_t  content[32];
+    uint8_t       secret[DOI_LEDGER_SECRET];
+    EVP_MAC_CTX  *contact;
+    uint8_t       ledger[DOI_SHA256_SIZE];
+    uint8_t       content[DOI_SHA256_SIZE];
 } doi_ledger_keys_t;
 
+/* For as long as doi_ledger_keys_free() is not called; of one thread. */
 int doi_ledger_keys(const uint8_t secret[DOI_LEDGER_SECRET],
     doi_ledger_keys_t *keys);
+void doi_ledger_keys_free(doi_ledger_keys_t *keys);
 
 /* Of channel name, ":", address. */
 int doi_contact_id(const doi_ledger_keys_t *keys, unsigned channel,

@@ -220,21 +220,16 @@ doi_seal_room(const doi_buf_t *out)
 int
 doi_code(doi_keyring_t *ring, const uint8_t id[DOI_ID_SIZE], uint32_t *code)
 {
-    size_t        i, n;
-    uint8_t       mac[DOI_SHA256_SIZE];
-    uint64_t      number;
-    EVP_MAC_CTX  *ctx;
+    size_t     i;
+    uint8_t    mac[DOI_SHA256_SIZE];
+    uint64_t   number;
+    doi_str_t  part;
 
-    if (ring->count == 0) {
-        return DOI_ERROR;
-    }
+    part.data = id;
+    part.len = DOI_ID_SIZE;
 
-    ctx = ring->keys[0].mac[DOI_KEY_CODE];
-
-    if (EVP_MAC_init(ctx, NULL, 0, NULL) != 1
-        || EVP_MAC_update(ctx, id, DOI_ID_SIZE) != 1
-        || EVP_MAC_final(ctx, mac, &n, sizeof(mac)) != 1
-        || n != sizeof(mac))
+    if (ring->count == 0
+        || doi_hmac(ring->keys[0].mac[DOI_KEY_CODE], &part, 1, mac) != DOI_OK)
     {
         return DOI_ERROR;
     }

@@ -36,25 +36,10 @@
 #include <limits.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/opensslv.h>
-#include <openssl/params.h>
 
 #include "bytes.h"
 #include "keyring_internal.h"
-
-
-/*
- * Until 3.0.2 EVP_MAC_init() took a NULL key for "carry on" instead of "start
- * again with the same key" (openssl issue 17811), and said it had succeeded.
- */
-
-#if (OPENSSL_VERSION_NUMBER < 0x30000030L)
-#error OpenSSL 3.0.3 or newer is required
-#endif
 
 
 #define DOI_TOKEN_VERSION   1
@@ -66,9 +51,6 @@
 
 static int doi_key_init(doi_key_t *key, const uint8_t *secret, size_t len);
 static void doi_key_done(doi_key_t *key);
-static int doi_key_derive(EVP_KDF *kdf, const char *info, const uint8_t *secret,
-    size_t len, uint8_t derived[DOI_SHA256_SIZE]);
-static EVP_MAC_CTX *doi_key_mac(EVP_MAC *hmac, uint8_t *derived);
 static int doi_token_mac(EVP_MAC_CTX *ctx, doi_str_t scope,
     const uint8_t body[DOI_TOKEN_BODY], uint8_t mac[DOI_SHA256_SIZE]);
 static int doi_hex_digit(uint8_t c);
@@ -167,47 +149,31 @@ doi_keyring_count(const doi_keyring_t *ring)
 static int
 doi_key_init(doi_key_t *key, const uint8_t *secret, size_t len)
 {
-    int       rc;
-    size_t    i;
-    uint8_t   derived[DOI_SHA256_SIZE];
-    EVP_KDF  *kdf;
-    EVP_MAC  *hmac;
+    int        rc;
+    size_t     i;
+    uint8_t    derived[DOI_SHA256_SIZE];
+    doi_str_t  from;
 
-    rc = DOI_ERROR;
+    from.data = secret;
+    from.len = len;
 
-    kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);
-    hmac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+    rc = doi_hkdf(from, "doi/v1/seal", key->seal);
 
-    if (kdf == NULL || hmac == NULL) {
-        goto done;
-    }
+    for (i = 0; i < DOI_KEY_MACS && rc == DOI_OK; i++) {
 
-    for (i = 0; i < DOI_KEY_MACS; i++) {
+        rc = doi_hkdf(from, doi_key_info[i], derived);
 
-        if (doi_key_derive(kdf, doi_key_info[i], secret, len, derived)
-            != DOI_OK)
-        {
-            goto done;
-        }
-
-        key->mac[i] = doi_key_mac(hmac, derived);
-
-        if (key->mac[i] == NULL) {
-            goto done;
+        if (rc == DOI_OK) {
+            key->mac[i] = doi_hmac_new(derived);
+            rc = key->mac[i] != NULL ? DOI_OK : DOI_ERROR;
         }
     }
-
-    rc = doi_key_derive(kdf, "doi/v1/seal", secret, len, key->seal);
-
-done:
 
     if (rc != DOI_OK) {
         doi_key_done(key);
     }
 
     OPENSSL_cleanse(derived, sizeof(derived));
-    EVP_MAC_free(hmac);
-    EVP_KDF_free(kdf);
 
     return rc;
 }
@@ -228,105 +194,21 @@ doi_key_done(doi_key_t *key)
 
 
 static int
-doi_key_derive(EVP_KDF *kdf, const char *info, const uint8_t *secret,
-    size_t len, uint8_t derived[DOI_SHA256_SIZE])
-{
-    int           rc;
-    OSSL_PARAM    params[4];
-    EVP_KDF_CTX  *ctx;
-
-    ctx = EVP_KDF_CTX_new(kdf);
-
-    if (ctx == NULL) {
-        return DOI_ERROR;
-    }
-
-    /* libcrypto only reads what these point to; the casts are its API's */
-
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST,
-                                                 (char *) "SHA256", 0);
-    params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
-                                                  (void *) secret, len);
-    params[2] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO,
-                                                  (void *) info, strlen(info));
-    params[3] = OSSL_PARAM_construct_end();
-
-    rc = (EVP_KDF_derive(ctx, derived, DOI_SHA256_SIZE, params) > 0)
-             ? DOI_OK : DOI_ERROR;
-
-    EVP_KDF_CTX_free(ctx);
-
-    return rc;
-}
-
-
-static EVP_MAC_CTX *
-doi_key_mac(EVP_MAC *hmac, uint8_t *derived)
-{
-    uint8_t       body[DOI_TOKEN_BODY], mac[2][DOI_SHA256_SIZE];
-    doi_str_t     scope = { NULL, 0 };
-    OSSL_PARAM    params[2];
-    EVP_MAC_CTX  *ctx;
-
-    ctx = EVP_MAC_CTX_new(hmac);
-
-    if (ctx == NULL) {
-        return NULL;
-    }
-
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-                                                 (char *) "SHA256", 0);
-    params[1] = OSSL_PARAM_construct_end();
-
-    if (EVP_MAC_init(ctx, derived, DOI_SHA256_SIZE, params) != 1) {
-        goto failed;
-    }
-
-    /*
-     * The library that is loaded may be older than the headers: see that it
-     * does start again with the same key.
-     */
-
-    memset(body, 0, sizeof(body));
-
-    if (doi_token_mac(ctx, scope, body, mac[0]) != DOI_OK
-        || doi_token_mac(ctx, scope, body, mac[1]) != DOI_OK
-        || CRYPTO_memcmp(mac[0], mac[1], DOI_SHA256_SIZE) != 0)
-    {
-        goto failed;
-    }
-
-    return ctx;
-
-failed:
-
-    EVP_MAC_CTX_free(ctx);
-
-    return NULL;
-}
-
-
-static int
 doi_token_mac(EVP_MAC_CTX *ctx, doi_str_t scope,
     const uint8_t body[DOI_TOKEN_BODY], uint8_t mac[DOI_SHA256_SIZE])
 {
-    size_t   n;
-    uint8_t  len[2];
+    uint8_t    len[2];
+    doi_str_t  parts[3];
 
-    len[0] = (uint8_t) (scope.len >> 8);
-    len[1] = (uint8_t) scope.len;
+    doi_put16(len, (uint16_t) scope.len);
 
-    if (EVP_MAC_init(ctx, NULL, 0, NULL) != 1
-        || EVP_MAC_update(ctx, len, sizeof(len)) != 1
-        || (scope.len != 0 && EVP_MAC_update(ctx, scope.data, scope.len) != 1)
-        || EVP_MAC_update(ctx, body, DOI_TOKEN_BODY) != 1
-        || EVP_MAC_final(ctx, mac, &n, DOI_SHA256_SIZE) != 1
-        || n != DOI_SHA256_SIZE)
-    {
-        return DOI_ERROR;
-    }
+    parts[0].data = len;
+    parts[0].len = sizeof(len);
+    parts[1] = scope;
+    parts[2].data = body;
+    parts[2].len = DOI_TOKEN_BODY;
 
-    return DOI_OK;
+    return doi_hmac(ctx, parts, 3, mac);
 }
 
 

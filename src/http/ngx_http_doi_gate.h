@@ -1,5 +1,5 @@
 /*
- * Between the two files of doi_consent.
+ * Between the files of doi_consent.
  */
 
 #ifndef NGX_HTTP_DOI_GATE_H
@@ -44,5 +44,11 @@ typedef struct ngx_http_doi_gate_s {
  */
 ngx_int_t ngx_http_doi_gate_collect(ngx_http_request_t *r,
     ngx_http_doi_gate_t *gate);
+
+/* The same of a JSON body, and of a list "+491511, +491512". */
+ngx_int_t ngx_http_doi_gate_json(ngx_http_request_t *r,
+    ngx_http_doi_gate_t *gate, ngx_str_t *body);
+ngx_int_t ngx_http_doi_gate_split(ngx_http_request_t *r,
+    ngx_http_doi_gate_t *gate, const u_char *data, size_t len);
 
 #endif /* NGX_HTTP_DOI_GATE_H */

@@ -27,12 +27,6 @@ static ngx_int_t ngx_http_doi_gate_form(ngx_http_request_t *r,
 static size_t ngx_http_doi_gate_flat(u_char *name, size_t len);
 static ngx_uint_t ngx_http_doi_gate_is(ngx_http_doi_gate_t *gate,
     u_char *name, size_t len);
-static ngx_int_t ngx_http_doi_gate_json(ngx_http_request_t *r,
-    ngx_http_doi_gate_t *gate, ngx_str_t *body);
-static ngx_int_t ngx_http_doi_gate_walk(ngx_http_request_t *r,
-    ngx_http_doi_gate_t *gate, json_t *json, ngx_str_t *path);
-static ngx_int_t ngx_http_doi_gate_split(ngx_http_request_t *r,
-    ngx_http_doi_gate_t *gate, const u_char *data, size_t len);
 static ngx_int_t ngx_http_doi_gate_add(ngx_http_request_t *r,
     ngx_http_doi_gate_t *gate, const u_char *data, size_t len);
 
@@ -270,108 +264,9 @@ ngx_http_doi_gate_is(ngx_http_doi_gate_t *gate, u_char *name, size_t len)
 }
 
 
-static ngx_int_t
-ngx_http_doi_gate_json(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
-    ngx_str_t *body)
-{
-    json_t        *json;
-    ngx_int_t      rc;
-    ngx_str_t     *to;
-    ngx_uint_t     i;
-    json_error_t   error;
-
-    json = json_loadb((char *) body->data, body->len, JSON_REJECT_DUPLICATES,
-                      &error);
-    if (json == NULL) {
-        return NGX_DECLINED;
-    }
-
-    to = gate->conf->to->elts;
-    rc = NGX_OK;
-
-    for (i = 0; i < gate->conf->to->nelts && rc == NGX_OK; i++) {
-        rc = ngx_http_doi_gate_walk(r, gate, json, &to[i]);
-    }
-
-    json_decref(json);
-
-    return rc;
-}
-
-
-/* An array stands for each of its elements, at the end of the path or on it. */
-
-static ngx_int_t
-ngx_http_doi_gate_walk(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
-    json_t *json, ngx_str_t *path)
-{
-    void        *member;
-    u_char      *dot;
-    size_t       i, len;
-    ngx_int_t    rc;
-    ngx_str_t    rest;
-    const char  *key;
-
-    if (json_is_array(json)) {
-
-        for (i = 0; i < json_array_size(json); i++) {
-            rc = ngx_http_doi_gate_walk(r, gate, json_array_get(json, i),
-                                        path);
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
-
-        return NGX_OK;
-    }
-
-    if (path->len == 0) {
-
-        if (json_is_string(json)) {
-            return ngx_http_doi_gate_split(r, gate,
-                                           (u_char *) json_string_value(json),
-                                           json_string_length(json));
-        }
-
-        return json_is_null(json) ? NGX_OK : NGX_DECLINED;
-    }
-
-    if (!json_is_object(json)) {
-        return NGX_DECLINED;
-    }
-
-    dot = ngx_strlchr(path->data, path->data + path->len, '.');
-    len = dot ? (size_t) (dot - path->data) : path->len;
-
-    rest.data = dot ? dot + 1 : path->data + path->len;
-    rest.len = path->data + path->len - rest.data;
-
-    for (member = json_object_iter(json);
-         member;
-         member = json_object_iter_next(json, member))
-    {
-        key = json_object_iter_key(member);
-
-        if (ngx_strlen(key) != len
-            || ngx_strncasecmp((u_char *) key, path->data, len) != 0)
-        {
-            continue;
-        }
-
-        rc = ngx_http_doi_gate_walk(r, gate, json_object_iter_value(member),
-                                    &rest);
-        if (rc != NGX_OK) {
-            return rc;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
 /* "+491511, +491512" */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_doi_gate_split(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
     const u_char *data, size_t len)
 {
