@@ -485,7 +485,14 @@ ngx_table_elt_t *ngx_http_doi_find_header(ngx_list_t *headers,
     const char *name);
 
 /* Whether a header has this name, whatever the case. */
-ngx_uint_t ngx_http_doi_is(ngx_str_t *key, const char *name);
+
+static ngx_inline ngx_uint_t
+ngx_http_doi_is(ngx_str_t *key, const char *name)
+{
+    return key->len == ngx_strlen(name)
+           && ngx_strncasecmp(key->data, (u_char *) name, key->len) == 0;
+}
+
 
 /* How many headers of that name there are: of two, an app may read another
    than we do. */

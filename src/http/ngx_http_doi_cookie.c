@@ -212,8 +212,16 @@ ngx_http_doi_set_cookie(ngx_http_request_t *r, ngx_str_t *name,
         return NGX_ERROR;
     }
 
-    p = ngx_sprintf(cookie, "%V=%V; Max-Age=%T; Path=/; HttpOnly; SameSite=Lax"
-                    "%s", name, value, max_age, secure ? "; Secure" : "");
+    p = ngx_cpymem(cookie, name->data, name->len);
+    *p++ = '=';
+    p = ngx_cpymem(p, value->data, value->len);
+    p = ngx_sprintf(p, "; Max-Age=%T", max_age);
+    p = ngx_cpymem(p, "; Path=/; HttpOnly; SameSite=Lax",
+                   sizeof("; Path=/; HttpOnly; SameSite=Lax") - 1);
+
+    if (secure) {
+        p = ngx_cpymem(p, "; Secure", sizeof("; Secure") - 1);
+    }
 
     return ngx_http_doi_header(r, "Set-Cookie", cookie, p - cookie);
 }

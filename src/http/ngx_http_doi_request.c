@@ -128,11 +128,15 @@ static ngx_int_t
 ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
     ngx_uint_t lookalikes, u_char **start, u_char **end)
 {
-    u_char  *p, *e, *t, ch, first;
+    u_char  *p, *e, *t, *run, ch, first;
     size_t   n, len;
 
     t = (token->len >= NGX_HTTP_DOI_CUT_MIN)
         ? ngx_http_doi_search(from, last - from, token) : NULL;
+
+    if (lookalikes && token->len == 0 && last - from < DOI_TOKEN_CHARS) {
+        return NGX_DECLINED;
+    }
 
     if (!lookalikes && (t || token->len == 0
                         || token->len >= NGX_HTTP_DOI_CUT_MIN))
@@ -147,7 +151,23 @@ ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
         first = 0;
         len = 1;
 
-        for (e = p, n = 0; e < last; e += len, n++) {
+        for (e = p, n = 0; e < last; n++) {
+
+            run = e;
+
+            while (e < last && ngx_http_doi_token_char(*e)) {
+                e++;
+            }
+
+            if (n == 0 && e > run) {
+                first = *run;
+            }
+
+            n += e - run;
+
+            if (e == last || *e != '%') {
+                break;
+            }
 
             len = ngx_http_doi_decode(e, last, &ch);
 
@@ -158,6 +178,8 @@ ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
             if (n == 0) {
                 first = ch;
             }
+
+            e += len;
         }
 
         if (t && t < ngx_max(e, p + 1)) {
@@ -250,11 +272,16 @@ ngx_http_doi_decode(u_char *p, const u_char *last, u_char *ch)
 }
 
 
-static ngx_uint_t
+static ngx_inline ngx_uint_t
 ngx_http_doi_token_char(u_char ch)
 {
-    return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z')
-           || (ch >= '0' && ch <= '9') || ch == '-' || ch == '_';
+    static const uint32_t  base64url[] = {
+        0x00000000, 0x03ff2000,                     /* 0-9 -     */
+        0x87fffffe, 0x07fffffe,                     /* A-Z _ a-z */
+        0, 0, 0, 0
+    };
+
+    return base64url[ch >> 5] >> (ch & 0x1f) & 1;
 }
 
 
@@ -383,6 +410,10 @@ ngx_http_doi_forget(ngx_http_request_t *r, const char *const *names)
     v = cmcf->variables.elts;
 
     for (i = 0; i < cmcf->variables.nelts; i++) {
+
+        if (!r->variables[i].valid && !r->variables[i].not_found) {
+            continue;
+        }
 
         for (k = 0; names[k]; k++) {
 
@@ -615,14 +646,6 @@ ngx_http_doi_find_header(ngx_list_t *headers, const char *name)
     }
 
     return NULL;
-}
-
-
-ngx_uint_t
-ngx_http_doi_is(ngx_str_t *key, const char *name)
-{
-    return key->len == ngx_strlen(name)
-           && ngx_strncasecmp(key->data, (u_char *) name, key->len) == 0;
 }
 
 
