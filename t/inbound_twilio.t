@@ -134,6 +134,8 @@ like(said(say_to('/double', form('0151 2345670', 'START'))), qr/APPROVE/,
 
 is(said(say_to('/words?l=a', form($d, 'START'))),
    '&lt;Example&gt; Say YES &amp; nothing else', 'doi_message, escaped');
+like(said(say_to('/words?l=a', form($d, ' Yes '))), qr/you are subscribed/,
+     'without doi_keyword the word is YES');
 is(said(say_to('/words?l=', form($d, 'START'))), 500, 'list without a name');
 
 # Numbers that are none

@@ -594,7 +594,7 @@ ngx_http_doi_inbound_says(ngx_http_doi_loc_conf_t *conf,
 {
     doi_says_t  says;
 
-    static const doi_keywords_t  standard = { .confirm = "YES" };
+    static const doi_keywords_t  standard = { .confirm = "yes" };
 
     says = doi_keyword(conf->keywords ? conf->keywords : &standard,
                        message->text);
