@@ -397,6 +397,20 @@ doi_consent_remind(doi_consent_t *consent, unsigned source, doi_time_t now,
 }
 
 
+int
+doi_consent_late(const doi_consent_t *consent, unsigned event, doi_time_t at)
+{
+    if (at == 0 || at >= consent->since) {
+        return 0;
+    }
+
+    return (event == DOI_CONSENT_SUBSCRIBE
+            && consent->state == DOI_CONSENT_OPTED_OUT)
+           || (event == DOI_CONSENT_CONFIRM
+               && consent->state == DOI_CONSENT_PENDING);
+}
+
+
 void
 doi_consent_import(doi_consent_t *consent, int known, unsigned state,
     doi_time_t when, doi_consent_effect_t *effect)

@@ -24,7 +24,7 @@
  * single and a prompt is outstanding, it is R; where R stands and none was ever
  * sent, P.  STOP replies OPTED_OUT once (on the change), REVOKE never.  HELP
  * replies HELP and changes nothing.  A CONFIRM that means nothing counts as
- * OTHER.
+ * OTHER; what comes late may mean nothing: doi_consent_late.
  *
  * Every change of status writes one entry of the ledger (ledger.h) and one
  * event to the outbox (DOI_EVENT_CONSENT); a reply writes one delivery of a
@@ -148,6 +148,16 @@ void doi_consent_step(doi_consent_t *consent, unsigned event, unsigned source,
     unsigned level, doi_time_t now, doi_consent_effect_t *effect);
 
 /*
+ * Providers deliver again for days what was not taken, so a message may come
+ * after others that were sent later.  1 if one sent at that time (0: not known)
+ * was sent before the status came about that it would raise: a SUBSCRIBE before
+ * the opt-out, a CONFIRM before what it would confirm.  An opt-out is never
+ * late.
+ */
+int doi_consent_late(const doi_consent_t *consent, unsigned event,
+    doi_time_t at);
+
+/*
  * SET of an import: state is the status to have, since when.  known: there is a
  * status already, which is only ever lowered: opted_out < none < pending <
  * single < double.
@@ -257,6 +267,9 @@ extern const uint16_t  doi_said_max[DOI_SAIDS];
  * CONTACT a STOP or REVOKE opts out all that the scope says; the reply is for
  * the contact that wrote.
  *
+ * A message that is late (doi_consent_late) changes nothing and is not
+ * answered: WON.
+ *
  * A message id that this contact has delivered before is a duplicate: the
  * answer is what the contact's status is now, with no reply.
  *
@@ -294,7 +307,8 @@ typedef struct {
     uint8_t      confirm[DOI_ID_SIZE];  /* id of the confirmation token that the
                                            prompt carries; zeros: none       */
     doi_time_t   confirm_expires;
-    doi_time_t   at;            /* import: when it was given; 0: now         */
+    doi_time_t   at;            /* import: when it was given; keyword: when
+                                   it was sent; 0: now                       */
     uint16_t     flags;         /* DOI_CONSENT_*                             */
     uint16_t     scope;         /* doi_optout_scope_t                        */
     uint16_t     said_len[DOI_SAIDS];

@@ -19,6 +19,7 @@ static doi_result_t doi_consent_run(doi_consent_op_t *op);
 static int doi_consent_load(doi_consent_op_t *op);
 static int doi_consent_seen(doi_consent_op_t *op);
 static void doi_consent_apply(doi_consent_op_t *op);
+static int doi_consent_too_late(const doi_consent_op_t *op);
 static void doi_consent_reply(doi_consent_op_t *op);
 static int doi_consent_person(doi_consent_op_t *op);
 
@@ -324,38 +325,104 @@ doi_consent_seen(doi_consent_op_t *op)
 static void
 doi_consent_apply(doi_consent_op_t *op)
 {
-    doi_time_t                when;
     doi_consent_t            *consent;
     const doi_consent_arg_t  *a;
 
     a = &op->arg;
     consent = &op->list->consent;
+    op->when = op->now;
 
-    when = a->source == DOI_SOURCE_IMPORT && a->at != 0 && a->at < op->now
-           ? a->at : op->now;
+    if (a->at != 0 && a->at < op->now
+        && (a->source == DOI_SOURCE_IMPORT || a->source == DOI_SOURCE_KEYWORD))
+    {
+        op->when = a->at;
+    }
 
     if (a->flags & DOI_CONSENT_SET) {
-        doi_consent_import(consent, op->known, a->level, when, &op->effect);
+        doi_consent_import(consent, op->known, a->level, op->when,
+                           &op->effect);
 
         /* Unknown until now, and to be none: that is a status too. */
 
         if (!op->known) {
-            consent->since = when;
+            consent->since = op->when;
             op->store = 1;
         }
 
         return;
     }
 
+    if (doi_consent_too_late(op)) {
+        return;
+    }
+
     doi_consent_step(consent, a->event, a->source, a->level, op->now,
                      &op->effect);
 
-    if (op->effect.changed && when != op->now) {
-        consent->since = when;
+    if (op->effect.changed) {
+        doi_consent_date(op, &op->before, consent);
 
-        if (consent->opted_in == op->now) {
-            consent->opted_in = when;
+    } else if (doi_consent_stops(op)) {
+        op->store |= doi_consent_stops_again(op, consent);
+    }
+}
+
+
+/*
+ * Times of messages are the provider's, others are ours: a CONFIRM is compared
+ * only with a message, since the answer to a form may come within seconds, and
+ * clocks differ.
+ */
+
+static int
+doi_consent_too_late(const doi_consent_op_t *op)
+{
+    size_t                     i;
+    doi_consent_t              consent;
+    const doi_contact_list_t  *list;
+
+    if (op->arg.source != DOI_SOURCE_KEYWORD
+        || (op->arg.event == DOI_CONSENT_CONFIRM
+            && op->list->source != DOI_SOURCE_KEYWORD))
+    {
+        return 0;
+    }
+
+    consent = op->list->consent;
+
+    /* A list that is new to who has stopped everything: since he has. */
+
+    for (i = 0; i < op->contact.nlists; i++) {
+        list = &op->contact.lists[i];
+
+        if (op->list->consent.since == 0
+            && list->consent.state == DOI_CONSENT_OPTED_OUT
+            && list->consent.since > consent.since)
+        {
+            consent.since = list->consent.since;
         }
+    }
+
+    return doi_consent_late(&consent, op->arg.event, op->arg.at);
+}
+
+
+void
+doi_consent_date(const doi_consent_op_t *op, const doi_consent_t *before,
+    doi_consent_t *consent)
+{
+    doi_time_t  when;
+
+    when = op->when;
+
+    if (op->arg.source == DOI_SOURCE_KEYWORD && when < before->since) {
+        when = before->since < op->now ? before->since : op->now;
+    }
+
+    consent->since = when;
+
+    if (consent->opted_in == op->now) {
+        consent->opted_in = when;
     }
 }
 
@@ -420,6 +487,20 @@ doi_consent_person(doi_consent_op_t *op)
     op->moves = 1;
 
     return DOI_OK;
+}
+
+
+int
+doi_consent_stops_again(const doi_consent_op_t *op, doi_consent_t *consent)
+{
+    if (consent->state != DOI_CONSENT_OPTED_OUT || op->when <= consent->since)
+    {
+        return 0;
+    }
+
+    consent->since = op->when;
+
+    return 1;
 }
 
 

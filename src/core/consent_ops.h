@@ -118,12 +118,23 @@ typedef struct {
     int                    known;       /* the list had a status             */
     int                    moves;       /* to the person that is said        */
     int                    store;       /* the contact's record              */
+    doi_time_t             when;        /* it was said or given; at most now */
     doi_consent_effect_t   effect;
     doi_consent_answer_t   answer;
 } doi_consent_op_t;
 
 /* It is not refused: writes all that follows from it. */
 int doi_consent_write(doi_consent_op_t *op);
+
+/* A status that has changed begins when that was said, but not before the one
+   that it follows. */
+void doi_consent_date(const doi_consent_op_t *op,
+    const doi_consent_t *before, doi_consent_t *consent);
+
+/* Who has opted out says so once more: 1 if the status begins anew, so that
+   what was sent before that is late. */
+int doi_consent_stops_again(const doi_consent_op_t *op,
+    doi_consent_t *consent);
 
 /* True for STOP and REVOKE. */
 int doi_consent_stops(const doi_consent_op_t *op);

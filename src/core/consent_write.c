@@ -248,8 +248,7 @@ doi_consent_entry(const doi_consent_op_t *op,
     entry->from = change->before->state;
     entry->to = change->list->consent.state;
     entry->reply = (uint8_t) change->reply;
-    entry->given = a->source == DOI_SOURCE_IMPORT && a->at < op->now ? a->at
-                                                                     : 0;
+    entry->given = op->when < op->now ? op->when : 0;
 
     /* What was confirmed is what the prompt said. */
 
@@ -331,7 +330,7 @@ doi_consent_count(doi_consent_op_t *op, const doi_consent_change_t *change)
 }
 
 
-/* Opts out all lists of a contact; *n: how many. */
+/* Opts out all lists of a contact; *n: how many of them have changed. */
 
 static int
 doi_consent_along(doi_consent_op_t *op, doi_contact_t *contact, unsigned *n)
@@ -357,8 +356,12 @@ doi_consent_along(doi_consent_op_t *op, doi_contact_t *contact, unsigned *n)
                          op->arg.source, op->arg.level, op->now, &effect);
 
         if (!effect.changed) {
+            *n += (unsigned) doi_consent_stops_again(op,
+                                                     &change.list->consent);
             continue;
         }
+
+        doi_consent_date(op, &before, &change.list->consent);
 
         if (doi_consent_change(op, &change) != DOI_OK) {
             return DOI_ERROR;

@@ -64,7 +64,8 @@ typedef struct {
     uint8_t       to;
     uint8_t       reply;
     uint8_t       erased;       /* its content is gone                       */
-    doi_time_t    given;        /* import: when consent was given; 0: then   */
+    doi_time_t    given;        /* import: when consent was given; keyword:
+                                   when it was sent; 0: then                 */
     uint8_t       wording[DOI_WORDING_ID];
     uint8_t       list_hash[DOI_LIST_HASH];     /* zeros: all lists          */
     uint8_t       commitment[32];

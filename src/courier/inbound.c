@@ -6,6 +6,7 @@
  *     "entry": [ { "changes": [ { "field": "messages", "value": {
  *         "metadata": { "phone_number_id": "..." },
  *         "messages": [ { "from": "49...", "id": "wamid...", "type": "text",
+ *                         "timestamp": "1749416383",
  *                         "text": { "body": "..." } } ],
  *         "statuses": [ ... ] } } ] } ] }
  *
@@ -40,6 +41,7 @@ static int inbound_meta_value(json_t *value, doi_inbounds_t *in,
 static int inbound_meta_message(json_t *message, doi_str_t to,
     doi_inbounds_t *in, const char **err);
 static int inbound_meta_text(json_t *message, doi_str_t *text);
+static doi_time_t inbound_meta_time(json_t *message);
 static int inbound_own(json_t *root, doi_inbounds_t *in, const char **err);
 static int inbound_own_message(json_t *message, doi_inbounds_t *in,
     const char **err);
@@ -294,6 +296,7 @@ inbound_meta_message(json_t *message, doi_str_t to, doi_inbounds_t *in,
 
     m.channel = DOI_CHANNEL_WHATSAPP;
     m.to = to;
+    m.sent = inbound_meta_time(message);
 
     return inbound_add(in, &m, err);
 }
@@ -351,6 +354,36 @@ inbound_meta_text(json_t *message, doi_str_t *text)
 }
 
 
+/* A string of digits.  0: there is none, or it is another thing. */
+
+static doi_time_t
+inbound_meta_time(json_t *message)
+{
+    size_t     i;
+    uint64_t   time;
+    doi_str_t  text;
+
+    if (inbound_string(message, "timestamp", &text) != DOI_OK
+        || text.len > sizeof("4294967295") - 1)
+    {
+        return 0;
+    }
+
+    time = 0;
+
+    for (i = 0; i < text.len; i++) {
+
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return 0;
+        }
+
+        time = time * 10 + (text.data[i] - '0');
+    }
+
+    return time <= UINT32_MAX ? (doi_time_t) time : 0;
+}
+
+
 static int
 inbound_own(json_t *root, doi_inbounds_t *in, const char **err)
 {
@@ -379,6 +412,7 @@ inbound_own(json_t *root, doi_inbounds_t *in, const char **err)
 static int
 inbound_own_message(json_t *message, doi_inbounds_t *in, const char **err)
 {
+    json_t        *sent;
     doi_str_t      channel;
     doi_inbound_t  m;
 
@@ -425,6 +459,20 @@ inbound_own_message(json_t *message, doi_inbounds_t *in, const char **err)
     if (inbound_string(message, "to", &m.to) == DOI_ERROR) {
         *err = "has a message whose \"to\" is no string";
         return DOI_ERROR;
+    }
+
+    sent = json_object_get(message, "time");
+
+    if (sent != NULL && !json_is_null(sent)) {
+
+        if (!json_is_integer(sent) || json_integer_value(sent) < 0
+            || json_integer_value(sent) > UINT32_MAX)
+        {
+            *err = "has a message whose \"time\" is no number of seconds";
+            return DOI_ERROR;
+        }
+
+        m.sent = (doi_time_t) json_integer_value(sent);
     }
 
     return inbound_add(in, &m, err);

@@ -33,6 +33,8 @@ typedef struct {
     doi_str_t  text;            /* UTF-8; of a button or list reply its title */
     int        opt_out;         /* Twilio OptOutType: 1 STOP, 2 START, 3 HELP,
                                    0                                         */
+    doi_time_t sent;            /* Meta, JSON: when it was written; 0: not
+                                   known                                     */
 } doi_inbound_t;
 
 typedef struct {
@@ -70,7 +72,8 @@ int doi_inbound_twilio(const doi_form_t *form, doi_inbounds_t *in,
 
 /* From verified JSON.  Meta: all messages of all entries and changes; statuses
    and other kinds (images without caption, reactions) are skipped.  JSON:
-   {"messages": [{"id","channel","from","to","text"}]} or one such object. */
+   {"messages": [{"id","channel","from","to","text","time"}]} or one such
+   object. */
 int doi_inbound_json(doi_provider_t provider, doi_str_t body,
     doi_inbounds_t *in, const char **err);
 void doi_inbound_free(doi_inbounds_t *in);

@@ -545,6 +545,7 @@ ngx_http_doi_inbound_message(ngx_http_request_t *r,
     event.arg.source = DOI_SOURCE_KEYWORD;
     event.arg.level = (uint8_t) conf->inbound->level;
     event.arg.scope = (uint16_t) conf->optout_scope;
+    event.arg.at = message->sent;
     event.arg.flags = post->twilio ? DOI_CONSENT_INLINE : 0;
 
     ngx_http_doi_inbound_says(conf, message, &event);

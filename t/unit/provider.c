@@ -512,6 +512,9 @@ json(doi_provider_t provider, const char *body)
     "\"timestamp\":\"1749416383\","
 #define TEXT(id, text)                                                        \
     "{" HEAD(id) "\"type\":\"text\",\"text\":{\"body\":" text "}}"
+#define TIMED(time)                                                           \
+    "{\"from\":\"49151\",\"id\":\"T\",\"timestamp\":" time ","               \
+    "\"type\":\"text\",\"text\":{\"body\":\"x\"}}"
 #define ONE(message)    META(ENTRY("\"messages\":[" message "]"))
 
 
@@ -563,6 +566,19 @@ test_meta(void)
            "a zero in a text");
     ok(in.n == 1 && m->text.len == 3 && memcmp(m->text.data, "a\0b", 3) == 0,
        "is kept");
+    doi_inbound_free(&in);
+
+    is_int(json(DOI_PROVIDER_META,
+           META(ENTRY("\"messages\":[" TEXT("A", "\"x\"") ","
+                      TIMED("null") "," TIMED("\"\"") "," TIMED("17") ","
+                      TIMED("\"-5\"") "," TIMED("\"4294967295\"") ","
+                      TIMED("\"4294967296\"") ","
+                      TIMED("\"1749416383000\"") "]"))),
+           DOI_OK, "times, good and bad");
+    ok(in.n == 8 && m[0].sent == 1749416383 && m[5].sent == 4294967295u,
+       "good ones are read");
+    ok(m[1].sent == 0 && m[2].sent == 0 && m[3].sent == 0 && m[4].sent == 0
+       && m[6].sent == 0 && m[7].sent == 0, "others are not known");
     doi_inbound_free(&in);
 
     is_int(json(DOI_PROVIDER_META, META("")), DOI_OK, "no entry");
@@ -736,6 +752,14 @@ test_own(void)
         "\"to\":1}",
         "{\"id\":\"1\",\"channel\":\"sms\",\"from\":\"a\",\"text\":\"x\","
         "\"text\":\"y\"}",
+        "{\"id\":\"1\",\"channel\":\"sms\",\"from\":\"a\",\"text\":\"x\","
+        "\"time\":\"1749416383\"}",
+        "{\"id\":\"1\",\"channel\":\"sms\",\"from\":\"a\",\"text\":\"x\","
+        "\"time\":1.5}",
+        "{\"id\":\"1\",\"channel\":\"sms\",\"from\":\"a\",\"text\":\"x\","
+        "\"time\":-1}",
+        "{\"id\":\"1\",\"channel\":\"sms\",\"from\":\"a\",\"text\":\"x\","
+        "\"time\":4294967296}",
     };
 
     m = in.messages;
@@ -743,12 +767,14 @@ test_own(void)
     is_int(json(DOI_PROVIDER_JSON, "{\"messages\":[{\"id\":\"1\",\"channel\":"
            "\"sms\",\"from\":\"+49151\",\"to\":\"+49157\",\"text\":\"\xC3\x84\""
            ",\"more\":[1]},{\"id\":\"2\",\"channel\":\"whatsapp\",\"from\":"
-           "\"+49152\",\"text\":\"\"}]}"), DOI_OK, "two messages");
+           "\"+49152\",\"text\":\"\",\"time\":1749416383}]}"), DOI_OK,
+           "two messages");
     ok(in.n == 2 && m[0].channel == DOI_CHANNEL_SMS && same(m[0].id, "1")
        && same(m[0].from, "+49151") && same(m[0].to, "+49157")
        && same(m[0].text, "\xC3\x84") && m[0].opt_out == 0
        && m[1].channel == DOI_CHANNEL_WHATSAPP && m[1].to.len == 0
-       && same(m[1].text, ""), "are read");
+       && same(m[1].text, "") && m[0].sent == 0 && m[1].sent == 1749416383,
+       "are read");
     doi_inbound_free(&in);
 
     is_int(json(DOI_PROVIDER_JSON, "{\"id\":\"1\",\"channel\":\"sms\","
