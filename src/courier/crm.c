@@ -1,7 +1,7 @@
 /*
  * Changes of consent, as CRMs want to be told.  See provider.h.
  *
- *   HubSpot     communication preferences v3; url: https://api.hubapi.com
+ *   HubSpot     hubspot.c; url: https://api.hubapi.com
  *   Salesforce  one ContactPointTypeConsent for each contact and list, found
  *               again by an external id field that the organisation adds to
  *               the object; written by an upsert (PATCH) within a composite
@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <jansson.h>
 
@@ -49,8 +48,6 @@ typedef struct {
 } crm_error_t;
 
 
-static int crm_hubspot(const doi_crm_change_t *change,
-    doi_http_request_t *request);
 static int crm_salesforce(const doi_crm_change_t *change,
     doi_http_request_t *request);
 static int crm_salesforce_url(const doi_crm_change_t *change, char **base,
@@ -63,14 +60,11 @@ static int crm_is_id(doi_str_t s);
 static int crm_own(const doi_crm_change_t *change,
     doi_http_request_t *request);
 static json_t *crm_time(doi_time_t time);
-static doi_answer_t crm_hubspot_answer(json_t *root, long status,
-    doi_str_t body, crm_error_t *error);
 static doi_answer_t crm_salesforce_answer(json_t *root, long status,
     doi_str_t body, crm_error_t *error);
 static void crm_salesforce_look(json_t *json, unsigned depth,
     crm_error_t *error);
 static void crm_salesforce_object(json_t *json, crm_error_t *error);
-static int crm_contains(doi_str_t body, const char *text);
 
 
 /* Of no error of ours, and over when it is tried again.  DUPLICATE_VALUE: two
@@ -103,7 +97,7 @@ doi_crm_request(doi_crm_t crm, const doi_crm_change_t *change,
     switch (crm) {
 
     case DOI_CRM_HUBSPOT:
-        rc = crm_hubspot(change, request);
+        rc = doi_hubspot_request(change, request);
         break;
 
     case DOI_CRM_SALESFORCE:
@@ -123,65 +117,6 @@ doi_crm_request(doi_crm_t crm, const doi_crm_change_t *change,
     }
 
     return rc;
-}
-
-
-static int
-crm_hubspot(const doi_crm_change_t *change, doi_http_request_t *request)
-{
-    char         explanation[160], since[DOI_TIME_TEXT];
-    json_t      *json;
-    doi_str_t    url;
-    const char  *path;
-
-    if (change->channel != DOI_CHANNEL_EMAIL) {
-        return DOI_NOT_FOUND;
-    }
-
-    switch (change->status) {
-
-    case DOI_CONSENT_SINGLE:
-    case DOI_CONSENT_DOUBLE:
-        path = "/communication-preferences/v3/subscribe";
-        break;
-
-    case DOI_CONSENT_OPTED_OUT:
-        path = "/communication-preferences/v3/unsubscribe";
-        break;
-
-    default:
-        return DOI_NOT_FOUND;
-    }
-
-    if (change->list.len == 0) {
-        return DOI_ERROR;
-    }
-
-    doi_provider_time(change->since, since);
-
-    (void) snprintf(explanation, sizeof(explanation), "%s (%s) at %s",
-                    change->status == DOI_CONSENT_DOUBLE ? "double opt-in"
-                    : change->status == DOI_CONSENT_SINGLE ? "opt-in"
-                    : "opt-out",
-                    doi_source_name((unsigned) change->source), since);
-
-    url.data = (const uint8_t *) change->url;
-    url.len = strlen(change->url);
-
-    json = json_pack("{s:o, s:o, s:s, s:s}",
-                     "emailAddress", doi_json_str(change->address),
-                     "subscriptionId", doi_json_str(change->list),
-                     "legalBasis", "CONSENT_WITH_NOTICE",
-                     "legalBasisExplanation", explanation);
-
-    if (doi_request_json(request, json) != DOI_OK
-        || doi_request_post(request, url, path) != DOI_OK)
-    {
-        return DOI_ERROR;
-    }
-
-    return doi_request_header(request, "Authorization", "Bearer ",
-                              change->secret);
 }
 
 
@@ -536,7 +471,8 @@ doi_crm_answer(doi_crm_t crm, long status, doi_str_t body, char *text,
     switch (crm) {
 
     case DOI_CRM_HUBSPOT:
-        answer = crm_hubspot_answer(root, status, body, &error);
+        answer = doi_hubspot_answer(root, status, &error.code,
+                                    &error.message);
         break;
 
     case DOI_CRM_SALESFORCE:
@@ -551,32 +487,6 @@ doi_crm_answer(doi_crm_t crm, long status, doi_str_t body, char *text,
 
     doi_answer_text(text, size, status, error.code, error.message);
     json_decref(root);
-
-    return answer;
-}
-
-
-static doi_answer_t
-crm_hubspot_answer(json_t *root, long status, doi_str_t body,
-    crm_error_t *error)
-{
-    doi_answer_t  answer;
-
-    answer = doi_answer_status(status);
-
-    if (answer == DOI_ANSWER_DONE) {
-        return answer;
-    }
-
-    error->code = json_string_value(json_object_get(root, "category"));
-    error->message = json_string_value(json_object_get(root, "message"));
-
-    if ((status == 400 || status == 409)
-        && (crm_contains(body, "already subscribed")
-            || crm_contains(body, "already unsubscribed")))
-    {
-        return DOI_ANSWER_DONE;
-    }
 
     return answer;
 }
@@ -702,21 +612,4 @@ crm_salesforce_object(json_t *json, crm_error_t *error)
                                                                "message"));
         }
     }
-}
-
-
-static int
-crm_contains(doi_str_t body, const char *text)
-{
-    size_t  i, n;
-
-    n = strlen(text);
-
-    for (i = 0; i + n <= body.len; i++) {
-        if (strncasecmp((const char *) body.data + i, text, n) == 0) {
-            return 1;
-        }
-    }
-
-    return 0;
 }

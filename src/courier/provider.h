@@ -130,8 +130,7 @@ doi_answer_t doi_outbound_answer(doi_provider_t provider, long status,
 /* CRMs. */
 
 typedef enum {
-    DOI_CRM_HUBSPOT = 0,        /* communication preferences v3: subscribe,
-                                   unsubscribe                               */
+    DOI_CRM_HUBSPOT = 0,        /* communication preferences v4              */
     DOI_CRM_SALESFORCE,         /* ContactPointTypeConsent, with
                                    DoubleConsentCaptureDate; composite upsert */
     DOI_CRM_JSON
@@ -144,8 +143,8 @@ typedef struct {
     int          channel;
     doi_str_t    address;
     doi_str_t    person;
-    doi_str_t    list;          /* HubSpot: subscription id, mapped by the
-                                   caller                                    */
+    doi_str_t    list;          /* HubSpot: number of the subscription, mapped
+                                   by the caller                             */
     int          status;        /* doi_consent_state_t                       */
     int          source;
     doi_time_t   since;         /* of the status                             */

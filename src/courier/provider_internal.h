@@ -1,6 +1,6 @@
 /*
- * Shared by inbound.c, twilio.c, outbound.c and crm.c; the code is in
- * provider.c.
+ * Shared by inbound.c, twilio.c, outbound.c, crm.c and hubspot.c; the code is
+ * in provider.c.
  */
 
 #ifndef DOI_PROVIDER_INTERNAL_H
@@ -77,5 +77,13 @@ json_t *doi_answer_json(doi_str_t body);
    four digits but for the code.  code and message may be NULL. */
 void doi_answer_text(char *text, size_t size, long status, const char *code,
     const char *message);
+
+
+/* HubSpot's part of doi_crm_request and doi_crm_answer; code and message point
+   into root. */
+int doi_hubspot_request(const doi_crm_change_t *change,
+    doi_http_request_t *request);
+doi_answer_t doi_hubspot_answer(json_t *root, long status, const char **code,
+    const char **message);
 
 #endif /* DOI_PROVIDER_INTERNAL_H */

@@ -8,6 +8,7 @@
 
 #define NGX_HTTP_DOI_SECRET_FILE  4096  /* bytes of a secret's file          */
 #define NGX_HTTP_DOI_SYNCS        16
+#define NGX_HTTP_DOI_SYNC_DIGITS  18    /* of a number of HubSpot's */
 
 
 static char *ngx_http_doi_gate_param(ngx_conf_t *cf,
@@ -424,6 +425,10 @@ ngx_http_doi_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "needs \"secret_file=PATH\"";
     }
 
+    if (sync->crm == DOI_CRM_HUBSPOT && sync->lists == NULL) {
+        return "hubspot needs \"list=NAME:ID\"";
+    }
+
     mcf->consent = 1;
     mcf->holds = 1;
 
@@ -513,6 +518,7 @@ static char *
 ngx_http_doi_sync_list(ngx_conf_t *cf, ngx_http_doi_sync_t *sync,
     ngx_str_t *value)
 {
+    size_t           len;
     u_char          *colon;
     ngx_keyval_t    *kv;
 
@@ -524,6 +530,19 @@ ngx_http_doi_sync_list(ngx_conf_t *cf, ngx_http_doi_sync_t *sync,
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid \"list=%V\" of \"doi_sync\": give "
                            "\"list=NAME:ID\"", value);
+        return NGX_CONF_ERROR;
+    }
+
+    len = value->data + value->len - (colon + 1);
+
+    if (sync->crm == DOI_CRM_HUBSPOT
+        && (ngx_atoi(colon + 1, len) == NGX_ERROR
+            || len > NGX_HTTP_DOI_SYNC_DIGITS))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid \"list=%V\" of \"doi_sync hubspot\": give "
+                           "the number of the subscription type after the "
+                           "colon", value);
         return NGX_CONF_ERROR;
     }
 
@@ -542,7 +561,7 @@ ngx_http_doi_sync_list(ngx_conf_t *cf, ngx_http_doi_sync_t *sync,
     kv->key.data = value->data;
     kv->key.len = colon - value->data;
     kv->value.data = colon + 1;
-    kv->value.len = value->data + value->len - kv->value.data;
+    kv->value.len = len;
 
     return NGX_CONF_OK;
 }

@@ -78,6 +78,8 @@ typedef struct ngx_http_doi_sync_s {
     ngx_uint_t                 private_ok;
     ngx_array_t               *lists;       /* list=NAME:ID pairs,
                                                ngx_keyval_t                  */
+    doi_time_t                 until;       /* it wants to be left alone, in the
+                                               process that delivers         */
 } ngx_http_doi_sync_t;                      /* main conf, array              */
 
 /* doi_unsubscribe */

@@ -586,7 +586,9 @@ ngx_http_doi_courier_has_room(ngx_http_doi_look_t *look,
 
     channel = ngx_http_doi_deliver_channel(row->kind);
 
-    if (look->busy[channel] >= ngx_http_doi_courier_room[channel]) {
+    if (look->busy[channel] >= ngx_http_doi_courier_room[channel]
+        || ngx_http_doi_deliver_sync_paused(ngx_http_doi_courier.conf, row))
+    {
         return 0;
     }
 
@@ -613,10 +615,8 @@ ngx_http_doi_courier_has_room(ngx_http_doi_look_t *look,
 }
 
 
-/*
- * Two rows that would be in each other's way: one object of a calendar is
- * changed in order, and one webhook that hangs leaves room for the others.
- */
+/* Two rows that would be in each other's way: one object of a calendar is
+   changed in order, and one webhook that hangs leaves room for the others. */
 
 static ngx_uint_t
 ngx_http_doi_courier_meets(ngx_http_doi_channel_e channel,

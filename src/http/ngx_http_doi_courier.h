@@ -18,6 +18,9 @@
 #include "../courier/provider.h"
 
 
+#define NGX_HTTP_DOI_WAIT_MAX  86400    /* seconds that a server may ask for */
+
+
 /*
  * What a row waits for.  Each has its own share of what may be under way, so
  * that a mail server that hangs holds up no webhook.
@@ -54,6 +57,7 @@ typedef struct {
 
     ngx_str_t                  etag;        /* of the calendar's object      */
     struct ngx_http_doi_sync_s  *sync;      /* of the try                    */
+    ngx_uint_t                 told;        /* sync: the status that is sent */
     const char                *why;         /* NGX_DECLINED, NGX_ERROR: text */
 
     doi_fanout_t               fanout[DOI_FANOUT_MAX];
@@ -150,9 +154,14 @@ ngx_int_t ngx_http_doi_deliver_opt_mail(ngx_http_doi_delivery_t *d,
 ngx_int_t ngx_http_doi_deliver_sync(ngx_http_doi_delivery_t *d,
     doi_job_t *job);
 
-/* What the CRM's answer means: *result is what counts; text is for its text. */
-void ngx_http_doi_deliver_sync_result(ngx_http_doi_delivery_t *d,
+/* What the CRM's answer means: *result is what counts; text is for its text.
+   NGX_AGAIN: it has to be told once more, at once. */
+ngx_int_t ngx_http_doi_deliver_sync_result(ngx_http_doi_delivery_t *d,
     doi_job_result_t *result, char *text, size_t size);
+
+/* 1: the CRM of this row has asked for a pause, which is not over yet. */
+ngx_uint_t ngx_http_doi_deliver_sync_paused(ngx_http_doi_main_conf_t *conf,
+    const doi_outbox_t *row);
 
 /*
  * The result of a step of the calendar: NGX_AGAIN: the next step is to be made.

@@ -8,7 +8,6 @@
 
 #define NGX_HTTP_DOI_GIVE_UP     259200 /* seconds since the event: 3 days   */
 #define NGX_HTTP_DOI_TRIES_MIN   4      /* ... but not before so many tries  */
-#define NGX_HTTP_DOI_WAIT_MAX    86400  /* seconds that a server may ask for */
 #define NGX_HTTP_DOI_UPDATE_WAIT 250    /* ms, doubled each time ...         */
 #define NGX_HTTP_DOI_UPDATE_MAX  7      /* ... to 32 s                       */
 #define NGX_HTTP_DOI_UPDATE_LAST 4      /* tries while shutting down         */
@@ -238,13 +237,13 @@ ngx_http_doi_deliver_result(void *data, const doi_job_result_t *result)
 
     last = *result;
 
-    if (last.outcome != DOI_JOB_ABORTED && d->channel == NGX_HTTP_DOI_SYNCS) {
-        ngx_http_doi_deliver_sync_result(d, &last, text, sizeof(text));
-    }
-
     if (last.outcome != DOI_JOB_ABORTED
-        && d->channel == NGX_HTTP_DOI_CALENDARS
-        && ngx_http_doi_deliver_calendar_result(d, &last) == NGX_AGAIN)
+        && ((d->channel == NGX_HTTP_DOI_CALENDARS
+             && ngx_http_doi_deliver_calendar_result(d, &last) == NGX_AGAIN)
+            || (d->channel == NGX_HTTP_DOI_SYNCS
+                && ngx_http_doi_deliver_sync_result(d, &last, text,
+                                                    sizeof(text))
+                   == NGX_AGAIN)))
     {
         if (!ngx_http_doi_courier_ending()) {
             ngx_http_doi_deliver_try(d);

@@ -4,7 +4,13 @@
  * An event of the outbox says of which contact, but not of which list: that
  * stands in the entry of the ledger that the event was written with, whose
  * number the ids of event and delivery are derived from.  What is sent is the
- * list's status now, so that tries that overtake each other end alike.
+ * list's status now, so that tries that overtake each other end alike: a CRM
+ * gets one of a contact at a time, and whichever is the last one has the newest
+ * status.
+ *
+ * A change that came from a CRM makes no event.  If it comes while that CRM is
+ * being told the opposite, it would be lost there: so it is looked for again
+ * when the CRM has answered.
  */
 
 #include "ngx_http_doi_consent.h"
@@ -23,7 +29,9 @@ typedef struct {
 
 
 static ngx_http_doi_sync_t *ngx_http_doi_sync_find(
-    ngx_http_doi_delivery_t *d);
+    ngx_http_doi_main_conf_t *conf, const doi_outbox_t *row);
+static ngx_int_t ngx_http_doi_sync_load(ngx_http_doi_delivery_t *d,
+    ngx_http_doi_sync_read_t *read);
 static doi_result_t ngx_http_doi_sync_read(doi_view_t *view, doi_time_t now,
     doi_str_t arg, doi_buf_t *out);
 static int ngx_http_doi_sync_entry(doi_view_t *view,
@@ -38,28 +46,16 @@ static ngx_int_t ngx_http_doi_sync_job(ngx_http_doi_delivery_t *d,
 ngx_int_t
 ngx_http_doi_deliver_sync(ngx_http_doi_delivery_t *d, doi_job_t *job)
 {
-    doi_str_t                  arg;
-    doi_buf_t                  out;
-    ngx_http_doi_sync_read_t   read;
+    ngx_http_doi_sync_read_t  read;
 
-    d->sync = ngx_http_doi_sync_find(d);
+    d->sync = ngx_http_doi_sync_find(d->conf, &d->row);
 
     if (d->sync == NULL) {
         d->why = "the configuration has no \"doi_sync\" with this URL any more";
         return NGX_DECLINED;
     }
 
-    ngx_memzero(&read, sizeof(ngx_http_doi_sync_read_t));
-    read.d = d;
-
-    arg.data = (u_char *) &read;
-    arg.len = sizeof(ngx_http_doi_sync_read_t);
-    ngx_memzero(&out, sizeof(doi_buf_t));
-
-    if (doi_store_read(ngx_http_doi_process_store(), ngx_http_doi_sync_read,
-                       arg, &out)
-        != DOI_WON)
-    {
+    if (ngx_http_doi_sync_load(d, &read) != NGX_OK) {
         d->why = "the store cannot be read";
         return NGX_ERROR;
     }
@@ -72,29 +68,68 @@ ngx_http_doi_deliver_sync(ngx_http_doi_delivery_t *d, doi_job_t *job)
         return NGX_DONE;
     }
 
+    d->told = read.change.status;
+
     return ngx_http_doi_sync_job(d, &read.change, job);
 }
 
 
+ngx_uint_t
+ngx_http_doi_deliver_sync_paused(ngx_http_doi_main_conf_t *conf,
+    const doi_outbox_t *row)
+{
+    ngx_http_doi_sync_t  *sync;
+
+    if (row->kind != DOI_DELIVER_SYNC) {
+        return 0;
+    }
+
+    sync = ngx_http_doi_sync_find(conf, row);
+
+    return sync != NULL && ngx_http_doi_now() < sync->until;
+}
+
+
 static ngx_http_doi_sync_t *
-ngx_http_doi_sync_find(ngx_http_doi_delivery_t *d)
+ngx_http_doi_sync_find(ngx_http_doi_main_conf_t *conf, const doi_outbox_t *row)
 {
     ngx_uint_t            i;
     ngx_http_doi_sync_t  *sync;
 
-    if (d->conf->syncs == NULL) {
+    if (conf->syncs == NULL) {
         return NULL;
     }
 
-    sync = d->conf->syncs->elts;
+    sync = conf->syncs->elts;
 
-    for (i = 0; i < d->conf->syncs->nelts; i++) {
-        if (ngx_memcmp(sync[i].target, d->row.target, DOI_TARGET_SIZE) == 0) {
+    for (i = 0; i < conf->syncs->nelts; i++) {
+        if (ngx_memcmp(sync[i].target, row->target, DOI_TARGET_SIZE) == 0) {
             return &sync[i];
         }
     }
 
     return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_doi_sync_load(ngx_http_doi_delivery_t *d,
+    ngx_http_doi_sync_read_t *read)
+{
+    doi_str_t  arg;
+    doi_buf_t  out;
+
+    ngx_memzero(read, sizeof(ngx_http_doi_sync_read_t));
+    read->d = d;
+
+    arg.data = (u_char *) read;
+    arg.len = sizeof(ngx_http_doi_sync_read_t);
+    ngx_memzero(&out, sizeof(doi_buf_t));
+
+    return doi_store_read(ngx_http_doi_process_store(), ngx_http_doi_sync_read,
+                          arg, &out)
+           == DOI_WON
+           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -282,14 +317,17 @@ ngx_http_doi_sync_job(ngx_http_doi_delivery_t *d,
 }
 
 
-void
+ngx_int_t
 ngx_http_doi_deliver_sync_result(ngx_http_doi_delivery_t *d,
     doi_job_result_t *result, char *text, size_t size)
 {
+    unsigned                  wait;
+    ngx_http_doi_sync_read_t  read;
+
     /* without a status there is no answer to be understood */
 
     if (result->code == 0 || d->sync == NULL) {
-        return;
+        return NGX_OK;
     }
 
     switch (doi_crm_answer(d->sync->crm, result->code, result->body, text,
@@ -308,4 +346,22 @@ ngx_http_doi_deliver_sync_result(ngx_http_doi_delivery_t *d,
     }
 
     result->text = text;
+
+    if (result->outcome == DOI_JOB_TEMPORARY && result->retry_after) {
+
+        /* what it says holds for all that it is told */
+
+        wait = ngx_min(result->retry_after, NGX_HTTP_DOI_WAIT_MAX);
+        d->sync->until = ngx_max(d->sync->until, ngx_http_doi_now() + wait);
+    }
+
+    if (result->outcome != DOI_JOB_DONE
+        || ngx_http_doi_sync_load(d, &read) != NGX_OK || !read.found)
+    {
+        return NGX_OK;
+    }
+
+    return (read.change.source == DOI_SOURCE_SYNC
+            && (ngx_uint_t) read.change.status != d->told)
+           ? NGX_AGAIN : NGX_OK;
 }

@@ -19,11 +19,18 @@ one line of JSON to a file: method, path, headers, body (Latin-1).
     /body-N         200 with N bytes: 0123456789012...
     /400-json       400 with an error as Twilio words it
     /half           200, closed in the middle of the body
+
+With --answers, a file of one JSON object a line, the path does not matter.  The
+first line that no request has had, and whose "match" (if it has one) is in
+path or body, is the answer: "status" (200), "headers", "body" ("{}"), and
+"hold": the answer waits until there is a file of that name.  Without such a
+line it is 200, "{}".
 """
 
 import argparse
 import email.utils
 import json
+import os
 import socket
 import ssl
 import struct
@@ -36,9 +43,31 @@ parser.add_argument('--port', type=int, default=0)
 parser.add_argument('--tls-cert')
 parser.add_argument('--tls-key')
 parser.add_argument('--log', help='file of requests')
+parser.add_argument('--answers', help='file of answers')
 args = parser.parse_args()
 
 lock = threading.Lock()
+used = set()
+
+
+def planned(text):
+    """The answer that is planned for a request with this text."""
+
+    if not os.path.exists(args.answers):
+        return {}
+
+    with lock, open(args.answers, encoding='utf-8') as f:
+        for number, line in enumerate(f):
+            if number in used or not line.endswith('\n'):
+                continue
+
+            answer = json.loads(line)
+
+            if answer.get('match', '') in text:
+                used.add(number)
+                return answer
+
+    return {}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -61,6 +90,10 @@ class Handler(BaseHTTPRequestHandler):
             with lock, open(args.log, 'a', encoding='utf-8') as f:
                 f.write(line + '\n')
 
+        if args.answers:
+            self.reply_planned(planned(self.path + body.decode('latin-1')))
+            return
+
         name = self.path.split('?')[0].strip('/').split('/')[0]
 
         if name == 'hang':
@@ -81,6 +114,28 @@ class Handler(BaseHTTPRequestHandler):
             return
 
         self.reply(name)
+
+    def reply_planned(self, answer):
+        until = time.monotonic() + 60
+
+        while ('hold' in answer and not os.path.exists(answer['hold'])
+               and time.monotonic() < until):
+            time.sleep(0.01)
+
+        text = answer.get('body', '{}').encode()
+
+        self.send_response(answer.get('status', 200))
+        self.send_header('Content-Length', str(len(text)))
+
+        for header in answer.get('headers', {}).items():
+            self.send_header(*header)
+
+        self.end_headers()
+
+        try:
+            self.wfile.write(text)
+        except ConnectionError:
+            self.close_connection = True
 
     def reply(self, name):
         status = int(name[:3]) if name[:3].isdigit() else 200

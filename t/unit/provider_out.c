@@ -583,17 +583,24 @@ static void
 test_hubspot(void)
 {
     int               i, j, bad;
+    char              longest[254];
     doi_crm_change_t  c;
+
+    static const char *const  wrong[] = {
+        "", "news", "-1", "1 ", "1.5", "0x10", "1000000000000000000"
+    };
 
     c = change(DOI_CHANNEL_EMAIL, DOI_CONSENT_DOUBLE);
     c.list = str("7015");
     is_int(doi_crm_request(DOI_CRM_HUBSPOT, &c, &request), DOI_OK, "HubSpot");
     ok(strcmp(request.method, "POST") == 0
        && strcmp(request.url, "https://crm.example.com/"
-                 "communication-preferences/v3/subscribe") == 0,
+                 "communication-preferences/v4/statuses/ada@example.com")
+          == 0,
        "subscribe: %s", request.url);
-    ok(body_is("{\"emailAddress\":\"ada@example.com\",\"subscriptionId\":"
-               "\"7015\",\"legalBasis\":\"CONSENT_WITH_NOTICE\","
+    ok(body_is("{\"channel\":\"EMAIL\",\"statusState\":\"SUBSCRIBED\","
+               "\"subscriptionId\":7015,\"legalBasis\":"
+               "\"CONSENT_WITH_NOTICE\","
                "\"legalBasisExplanation\":\"double opt-in (keyword) at "
                "2026-11-22T10:32:07Z\"}"), "body");
     ok(strcmp(header("Authorization"), "Bearer pat-eu1-0123") == 0
@@ -603,17 +610,36 @@ test_hubspot(void)
 
     c.status = DOI_CONSENT_SINGLE;
     c.url = "https://crm.example.com";
+    c.address = str("a+/?#&%\xc3\xa4.b-c_d@example.com");
     is_int(doi_crm_request(DOI_CRM_HUBSPOT, &c, &request), DOI_OK, "single");
     ok(strcmp(request.url, "https://crm.example.com/"
-              "communication-preferences/v3/subscribe") == 0
+              "communication-preferences/v4/statuses/"
+              "a%2B%2F%3F%23%26%25%C3%A4.b-c_d@example.com") == 0,
+       "the address is one segment: %s", request.url);
+    ok(strstr(request.body, "\"SUBSCRIBED\"") != NULL
        && strstr(request.body, "\"opt-in (keyword) at") != NULL,
        "subscribes too");
     doi_http_request_free(&request);
 
-    c.status = DOI_CONSENT_OPTED_OUT;
+    memset(longest, 'a', sizeof(longest));
+    c.address.data = (const uint8_t *) longest;
+    c.address.len = sizeof(longest);
+    is_int(doi_crm_request(DOI_CRM_HUBSPOT, &c, &request), DOI_OK,
+           "the longest address");
+    doi_http_request_free(&request);
+    memset(longest, '/', sizeof(longest));
+    is_int(doi_crm_request(DOI_CRM_HUBSPOT, &c, &request), DOI_OK,
+           "and escaped");
+    ok(strlen(request.url) == strlen("https://crm.example.com/"
+              "communication-preferences/v4/statuses/") + 3 * sizeof(longest),
+       "whole");
+    doi_http_request_free(&request);
+
+    c = change(DOI_CHANNEL_EMAIL, DOI_CONSENT_OPTED_OUT);
+    c.list = str("999999999999999999");
     is_int(doi_crm_request(DOI_CRM_HUBSPOT, &c, &request), DOI_OK, "opted out");
-    ok(strcmp(request.url, "https://crm.example.com/"
-              "communication-preferences/v3/unsubscribe") == 0
+    ok(strstr(request.body, "\"UNSUBSCRIBED\"") != NULL
+       && strstr(request.body, ":999999999999999999,") != NULL
        && strstr(request.body, "\"opt-out (keyword) at") != NULL,
        "unsubscribes");
     doi_http_request_free(&request);
@@ -623,6 +649,7 @@ test_hubspot(void)
     for (i = 0; i < DOI_CHANNELS; i++) {
         for (j = 0; j < DOI_CONSENT_STATES; j++) {
             c = change(i, j);
+            c.list = str("1");
             memset(&request, 0xA5, sizeof(request));
 
             if (i == DOI_CHANNEL_EMAIL && j != DOI_CONSENT_NONE
@@ -642,9 +669,12 @@ test_hubspot(void)
     is_int(bad, 0, "nothing is said of other channels, and of what is pending");
 
     c = change(DOI_CHANNEL_EMAIL, DOI_CONSENT_DOUBLE);
-    c.list = str("");
-    is_int(doi_crm_request(DOI_CRM_HUBSPOT, &c, &request), DOI_ERROR,
-           "no subscription id");
+
+    for (i = 0; i < (int) (sizeof(wrong) / sizeof(wrong[0])); i++) {
+        c.list = str(wrong[i]);
+        is_int(doi_crm_request(DOI_CRM_HUBSPOT, &c, &request), DOI_ERROR,
+               "no number of a subscription: \"%s\"", wrong[i]);
+    }
 }
 
 
@@ -980,13 +1010,22 @@ test_crm_answers(void)
     static const answer_t  answers[] = {
         { DOI_CRM_HUBSPOT, 200, "{\"status\":\"SUBSCRIBED\"}",
           DOI_ANSWER_DONE, "HTTP status 200" },
-        { DOI_CRM_HUBSPOT, 400, HUB("ada@example.com is Already Subscribed to "
-          "subscription 7015"), DOI_ANSWER_DONE, "code VALIDATION_ERROR: *** "
-          "is Already Subscribed to subscription 7015" },
-        { DOI_CRM_HUBSPOT, 409, HUB("contact already unsubscribed"),
-          DOI_ANSWER_DONE, "already unsubscribed" },
-        { DOI_CRM_HUBSPOT, 403, HUB("already subscribed"),
-          DOI_ANSWER_PERMANENT, "403" },
+        { DOI_CRM_HUBSPOT, 200, "{\"status\":\"COMPLETE\",\"results\":[{"
+          "\"status\":\"SUBSCRIBED\",\"setStatusSuccessReason\":"
+          "\"NO_STATUS_CHANGE\"}],\"errors\":[],\"numErrors\":0}",
+          DOI_ANSWER_DONE, "HTTP status 200" },
+        { DOI_CRM_HUBSPOT, 200, "{\"results\":[],\"numErrors\":1,"
+          "\"errors\":[" HUB("ada@example.com cannot be updated") "]}",
+          DOI_ANSWER_PERMANENT, "code VALIDATION_ERROR: *** cannot be" },
+        { DOI_CRM_HUBSPOT, 207, "{\"results\":[],\"numErrors\":1,"
+          "\"errors\":[{\"category\":\"RATE_LIMITS\"}]}",
+          DOI_ANSWER_TEMPORARY, "code RATE_LIMITS" },
+        { DOI_CRM_HUBSPOT, 200, "{\"numErrors\":2}", DOI_ANSWER_PERMANENT,
+          "200" },
+        { DOI_CRM_HUBSPOT, 204, "", DOI_ANSWER_DONE, "204" },
+        { DOI_CRM_HUBSPOT, 400, HUB("ada@example.com is already unsubscribed "
+          "and cannot be subscribed"), DOI_ANSWER_PERMANENT,
+          "code VALIDATION_ERROR: *** is already unsubscribed" },
         { DOI_CRM_HUBSPOT, 400, HUB("Invalid input JSON"),
           DOI_ANSWER_PERMANENT, "Invalid input JSON" },
         { DOI_CRM_HUBSPOT, 400, "", DOI_ANSWER_PERMANENT, "400" },
@@ -995,6 +1034,8 @@ test_crm_answers(void)
           "\"You have reached your secondly limit.\"}", DOI_ANSWER_TEMPORARY,
           "code RATE_LIMITS: You have reached" },
         { DOI_CRM_HUBSPOT, 401, "{}", DOI_ANSWER_TEMPORARY, "401" },
+        { DOI_CRM_HUBSPOT, 403, HUB("missing scopes"), DOI_ANSWER_PERMANENT,
+          "403" },
         { DOI_CRM_HUBSPOT, 477, "{}", DOI_ANSWER_TEMPORARY, "477" },
         { DOI_CRM_HUBSPOT, 502, "<html>", DOI_ANSWER_TEMPORARY, "502" },
 

@@ -97,6 +97,19 @@ sub httpd {
                         '--log', "$self->{dir}/$name.log", @args);
 }
 
+# What an httpd with '--answers' => $d->answers_file(NAME) says next: hashes, see
+# t/lib/httpd.py.
+
+sub answers_file { "$_[0]{dir}/$_[1].answers" }
+
+sub answers {
+    my ($self, $name, @answers) = @_;
+
+    open(my $fh, '>>:raw', $self->answers_file($name)) or die "answers: $!";
+    print $fh join '', map { JSON::PP::encode_json($_) . "\n" } @answers;
+    close $fh or die "answers: $!";
+}
+
 # What httpd has got: hashes of method, path, headers, body.
 
 sub requests {
