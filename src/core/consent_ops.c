@@ -281,6 +281,14 @@ doi_consent_load(doi_consent_op_t *op)
         op->list = doi_contact_list_add(contact, op->said[DOI_SAID_LIST]);
     }
 
+    /* Who leaves all lists need not be on this one: any of them will do. */
+
+    if (op->list == NULL && doi_consent_stops(op)
+        && a->scope != DOI_SCOPE_LIST)
+    {
+        op->list = contact->lists;
+    }
+
     if (op->list == NULL) {
         return DOI_NOT_FOUND;
     }
@@ -463,6 +471,9 @@ doi_consent_reply(doi_consent_op_t *op)
 /*
  * DOI_NOT_FOUND: the person has as many contacts as there can be.  Nobody is
  * refused a STOP for that; the contact stays with whom it is.
+ *
+ * A form is filled in by anybody: it must not take a contact out of reach of
+ * its person's opt-out.
  */
 
 static int
@@ -472,7 +483,9 @@ doi_consent_person(doi_consent_op_t *op)
 
     person = op->said[DOI_SAID_PERSON];
 
-    if (person.len == 0 || doi_str_same(person, op->contact.person)) {
+    if (person.len == 0 || doi_str_same(person, op->contact.person)
+        || (op->arg.source == DOI_SOURCE_WEB && op->contact.person.len != 0))
+    {
         return DOI_OK;
     }
 

@@ -646,7 +646,9 @@ ngx_http_doi_api_erased(ngx_http_doi_api_t *api, doi_result_t result,
                                         "this contact is not known");
     }
 
-    ngx_log_error(NGX_LOG_NOTICE, api->request->connection->log, 0,
+    /* the request's log would add its line, with the address in it */
+
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                   "doi: a contact was erased by \"%V\"", &api->actor);
 
     json = json_pack("{s:b}", "erased", 1);

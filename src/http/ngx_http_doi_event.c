@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_doi_consent.h"
+#include "../core/escape.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -29,6 +30,7 @@ typedef struct {
 
 
 static size_t ngx_http_doi_event_cut(ngx_str_t *text, size_t max);
+static void ngx_http_doi_event_clean(u_char *p, size_t len);
 static void ngx_http_doi_event_done(void *data, doi_result_t result,
     doi_str_t answer);
 static ngx_int_t ngx_http_doi_client_truncate(ngx_http_request_t *r,
@@ -139,7 +141,9 @@ ngx_http_doi_event_pack(ngx_http_doi_event_t *event, u_char *out, size_t size,
 
     for (i = 0; i < DOI_SAIDS; i++) {
         if (arg->said_len[i]) {
-            p = ngx_cpymem(p, event->said[i].data, arg->said_len[i]);
+            ngx_memcpy(p, event->said[i].data, arg->said_len[i]);
+            ngx_http_doi_event_clean(p, arg->said_len[i]);
+            p += arg->said_len[i];
         }
     }
 
@@ -169,6 +173,31 @@ ngx_http_doi_event_cut(ngx_str_t *text, size_t max)
     }
 
     return len;
+}
+
+
+/* A User-Agent may be any bytes, but evidence is shown as JSON. */
+
+static void
+ngx_http_doi_event_clean(u_char *p, size_t len)
+{
+    size_t     n;
+    doi_str_t  text;
+
+    for ( ;; ) {
+        text.data = p;
+        text.len = len;
+
+        n = doi_utf8_check(text);
+
+        if (n == len) {
+            return;
+        }
+
+        p[n] = '?';
+        p += n + 1;
+        len -= n + 1;
+    }
 }
 
 

@@ -12,6 +12,7 @@
 #include "ngx_http_doi_booking.h"
 
 #include <openssl/crypto.h>
+#include <openssl/sha.h>
 
 
 /*
@@ -54,6 +55,8 @@ static ngx_int_t ngx_http_doi_inbound_message(ngx_http_request_t *r,
 static ngx_int_t ngx_http_doi_inbound_from(ngx_http_request_t *r,
     ngx_http_doi_inbound_conf_t *in, doi_inbound_t *message,
     ngx_str_t *from);
+static ngx_int_t ngx_http_doi_inbound_id(ngx_http_request_t *r,
+    doi_inbound_t *message, ngx_str_t *id);
 static void ngx_http_doi_inbound_says(ngx_http_doi_loc_conf_t *conf,
     doi_inbound_t *message, ngx_http_doi_event_t *event);
 static void ngx_http_doi_inbound_done(void *data, doi_result_t result,
@@ -552,12 +555,17 @@ ngx_http_doi_inbound_message(ngx_http_request_t *r,
 
     event.said[DOI_SAID_ADDRESS] = contact.address;
     event.said[DOI_SAID_LIST] = *list;
-    event.said[DOI_SAID_MESSAGE_ID].data = (u_char *) message->id.data;
-    event.said[DOI_SAID_MESSAGE_ID].len = message->id.len;
     event.said[DOI_SAID_SENDER].data = (u_char *) message->to.data;
     event.said[DOI_SAID_SENDER].len = message->to.len;
     event.said[DOI_SAID_TEXT].data = (u_char *) message->text.data;
     event.said[DOI_SAID_TEXT].len = message->text.len;
+
+    if (ngx_http_doi_inbound_id(r, message,
+                                &event.said[DOI_SAID_MESSAGE_ID])
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     /* in the language that he has spoken before */
 
@@ -584,6 +592,35 @@ ngx_http_doi_inbound_message(ngx_http_request_t *r,
     }
 
     post->pending++;
+
+    return NGX_OK;
+}
+
+
+/* Cut, two long ids might be the same: they go by their SHA-256. */
+
+static ngx_int_t
+ngx_http_doi_inbound_id(ngx_http_request_t *r, doi_inbound_t *message,
+    ngx_str_t *id)
+{
+    u_char  digest[SHA256_DIGEST_LENGTH];
+
+    id->data = (u_char *) message->id.data;
+    id->len = message->id.len;
+
+    if (id->len <= doi_said_max[DOI_SAID_MESSAGE_ID]) {
+        return NGX_OK;
+    }
+
+    (void) SHA256(message->id.data, message->id.len, digest);
+
+    id->len = 2 * sizeof(digest);
+    id->data = ngx_pnalloc(r->pool, id->len);
+    if (id->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_hex_dump(id->data, digest, sizeof(digest));
 
     return NGX_OK;
 }
