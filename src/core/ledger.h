@@ -103,8 +103,9 @@ typedef struct {
     uint32_t     missing;       /* first entry without its content, or 0     */
     unsigned     nlists;        /* what the chain says of the lists          */
     struct {
-        uint8_t  hash[DOI_LIST_HASH];
-        uint8_t  state;
+        uint8_t     hash[DOI_LIST_HASH];
+        uint8_t     state;
+        doi_time_t  opted_in;   /* 0: not                                    */
     }            lists[DOI_LISTS_MAX];
     uint32_t     epoch;         /* that is looked at                         */
     uint32_t     count;         /* of its heads so far, with their digest    */

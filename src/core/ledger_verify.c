@@ -326,6 +326,7 @@ doi_check_status(doi_verify_t *v, const doi_entry_t *entry)
 
         for (i = 0; i < v->nlists; i++) {
             v->lists[i].state = DOI_CONSENT_OPTED_OUT;
+            v->lists[i].opted_in = 0;
         }
 
         return;
@@ -346,10 +347,18 @@ doi_check_status(doi_verify_t *v, const doi_entry_t *entry)
         }
 
         memcpy(v->lists[i].hash, entry->list_hash, DOI_LIST_HASH);
+        v->lists[i].opted_in = 0;
         v->nlists++;
     }
 
     v->lists[i].state = entry->to;
+
+    if (entry->to != DOI_CONSENT_SINGLE && entry->to != DOI_CONSENT_DOUBLE) {
+        v->lists[i].opted_in = 0;
+
+    } else if (v->lists[i].opted_in == 0) {
+        v->lists[i].opted_in = entry->given != 0 ? entry->given : entry->time;
+    }
 }
 
 
@@ -416,9 +425,11 @@ doi_check_end(doi_check_t *c)
 static void
 doi_check_lists(doi_verify_t *v, const doi_contact_t *contact)
 {
-    size_t                     i, k;
+    size_t                     i, k, n;
     uint8_t                    hash[DOI_LIST_HASH];
     const doi_contact_list_t  *list;
+
+    n = 0;
 
     for (i = 0; i < contact->nlists; i++) {
         list = &contact->lists[i];
@@ -433,6 +444,15 @@ doi_check_lists(doi_verify_t *v, const doi_contact_t *contact)
             }
         }
 
+        n += k < v->nlists;
+
+        if (k < v->nlists
+            && list->consent.opted_in != v->lists[k].opted_in)
+        {
+            doi_problem(v, v->contact, "the time of its consent is not that "
+                        "of its entries");
+        }
+
         if (k < v->nlists ? list->consent.state == v->lists[k].state
             : list->consent.state == DOI_CONSENT_NONE
               || list->consent.state == DOI_CONSENT_OPTED_OUT)
@@ -442,6 +462,10 @@ doi_check_lists(doi_verify_t *v, const doi_contact_t *contact)
 
         doi_problem(v, v->contact, "its status %s is not that of its entries",
                     doi_consent_name(list->consent.state));
+    }
+
+    if (n != v->nlists) {
+        doi_problem(v, v->contact, "a list of its entries is missing");
     }
 }
 

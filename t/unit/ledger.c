@@ -477,6 +477,30 @@ test_rows(void)
     ok(found(&store, "status single is not that of its entries"),
        "consent without an entry");
 
+    /* Given before "since=", or a list that is no longer opted out. */
+
+    test_store_copy(&store, &good);
+    row = &store.tables[DOI_TABLE_CONTACTS].rows[0];
+    k = 52;
+
+    while (row->value[k + 1] != DOI_CONSENT_SINGLE
+           && row->value[k + 1] != DOI_CONSENT_DOUBLE)
+    {
+        k += 25 + row->value[k];
+    }
+
+    row->value[k + 16] ^= 0x01;
+    ok(found(&store, "the time of its consent is not that of its entries"),
+       "consent of another time");
+
+    test_store_copy(&store, &good);
+    row = &store.tables[DOI_TABLE_CONTACTS].rows[0];
+    k = 25 + (size_t) row->value[52];
+    memmove(row->value + 52, row->value + 52 + k, row->vlen - 52 - k);
+    row->value[3]--;
+    row->vlen -= k;
+    ok(found(&store, "a list of its entries is missing"), "a list removed");
+
     test_store_free(&good);
     test_store_free(&store);
 }
