@@ -111,6 +111,12 @@ for my $name ('messages[0][to][number]', 'messages[][to][number]',
 
 refused('another path', 422, '/path', form => { 'messages[0][from]' => $yes });
 
+# Twilio takes both at one address
+
+refused('WhatsApp instead of SMS', 422, '/send', form => { to => "whatsapp:$yes" });
+refused('WhatsApp, with a blank', 422, '/send', form => { To => " WhatsApp:$yes" });
+passes('tel:', '/send', form => { to => "tel:$yes" });
+
 # Several fields
 
 passes('to', '/mail', json => { p => [ { to => [ { email => 'y@example.com' } ]

@@ -70,6 +70,16 @@ ngx_http_doi_contact(ngx_pool_t *pool, ngx_uint_t channel, ngx_str_t *text,
     if (channel == DOI_CHANNEL_EMAIL) {
         rc = doi_email_normalise(s, doi_idn, &out, err);
 
+    } else if (channel == DOI_CHANNEL_SMS
+               && ngx_strlcasestrn(text->data, text->data + text->len,
+                                   (u_char *) "whatsapp",
+                                   sizeof("whatsapp") - 2))
+    {
+        /* Twilio sends both from the same address */
+
+        *err = "is one of WhatsApp, not of SMS";
+        rc = DOI_ERROR;
+
     } else {
         c.data = country->data;
         c.len = country->len;
