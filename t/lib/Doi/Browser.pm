@@ -35,7 +35,7 @@ sub find {
 
 
 # undef without chromedriver or a browser.  Options: dir, width, height, dark,
-# lang ('en').
+# lang ('en'), no_js.
 
 sub new {
     my ($class, %o) = @_;
@@ -96,8 +96,20 @@ sub new {
                            'goog:chromeOptions' => \%chrome } } });
 
     $self->{session} = "/session/$session->{sessionId}";
+    $self->_no_js if $o{no_js};
 
     return $self;
+}
+
+
+# Scripts of pages do not run in this tab; those of the driver do.
+
+sub _no_js {
+    my ($self) = @_;
+
+    $self->_call('POST', "$self->{session}/goog/cdp/execute",
+                 { cmd => 'Emulation.setScriptExecutionDisabled',
+                   params => { value => JSON::PP::true } });
 }
 
 
@@ -131,6 +143,26 @@ sub back { $_[0]->_call('POST', "$_[0]{session}/back") }
 sub reload { $_[0]->_call('POST', "$_[0]{session}/refresh") }
 
 
+# Another tab, which is then the one in front; the tabs by their handles.
+
+sub tab {
+    my ($self) = @_;
+
+    my $tab = $self->_call('POST', "$self->{session}/window/new",
+                           { type => 'tab' })->{handle};
+    $self->switch($tab);
+    $self->_no_js if $self->{no_js};
+
+    return $tab;
+}
+
+sub tabs { $_[0]->_call('GET', "$_[0]{session}/window/handles") }
+
+sub switch {
+    $_[0]->_call('POST', "$_[0]{session}/window", { handle => $_[1] });
+}
+
+
 # The element for a CSS selector, waited for 10 seconds.
 
 sub element {
@@ -161,7 +193,16 @@ sub count {
 
 
 sub text { my ($s, $css) = @_; $s->_call('GET', $s->element($css) . '/text') }
-sub click { my ($s, $css) = @_; $s->_call('POST', $s->element($css) . '/click') }
+
+# Without JavaScript the driver cannot find out where to click: Enter will do.
+
+sub click {
+    my ($self, $css) = @_;
+
+    return $self->type($css, "\x{E007}") if $self->{no_js};
+
+    $self->_call('POST', $self->element($css) . '/click');
+}
 
 sub type {
     my ($self, $css, $text) = @_;
