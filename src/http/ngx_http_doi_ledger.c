@@ -152,9 +152,7 @@ ngx_http_doi_ledger_load(void)
 
     store = ngx_http_doi_process_store();
 
-    if (store == NULL || ngx_http_doi_ledger_process.conf == NULL
-        || ngx_http_doi_ledger_process.putting)
-    {
+    if (store == NULL || ngx_http_doi_ledger_process.conf == NULL) {
         return;
     }
 
@@ -176,6 +174,12 @@ ngx_http_doi_ledger_load(void)
         break;
 
     default:
+        return;
+    }
+
+    /* while ours is under way, another worker's may be there already */
+
+    if (ngx_http_doi_ledger_process.putting) {
         return;
     }
 
