@@ -130,6 +130,13 @@ is($t->delete($n, json => { reason => 'Article 17' })->status, 200, 'erasure');
 is($t->delete($n, json => { reason => 'Article 17' })->status, 200, 'again');
 $c = $t->get($n)->json;
 is($c->{address}, '', 'no address');
+is($t->post('/api/contacts/email:b@example.org/events',
+            json => { event => 'subscribe' })->status, 200, 'another contact');
+is($t->delete('/boss/contacts/email:b@example.org', @boss,
+              json => { reason => 'by letter' })->status, 200, 'erased by name');
+is_deeply([ @{$t->get('/api/contacts/email:b@example.org/evidence')
+                ->json->{entries}[-1]}{qw(event actor reason)} ],
+          [ 'erased', 'ada', 'by letter' ], 'which is kept');
 is($c->{person}, '', 'no person');
 is_deeply([ map { $_->{status} } @{$c->{lists}} ], [ ('opted_out') x 2 ],
           'opted out of all lists');
@@ -138,9 +145,21 @@ ok(!grep({ exists $_->{reason} || exists $_->{client} } @{$e->{entries}}[0 .. 3]
    'nothing personal in the evidence');
 is($e->{entries}[-1]{event}, 'erased', 'one entry more');
 
+# By telephone it is the contact itself that says so.
+
+for ([ stop => 'opted_out' ], [ subscribe => 'single' ], [ stop => 'opted_out' ],
+     [ subscribe => 'single' ])
+{
+    my ($event, $status) = @$_;
+
+    $r = event({ event => $event, source => 'ivr' },
+               at => '/api/contacts/sms:+4915112345600/events');
+    is($r->json->{status}, $status, "ivr: $event") or diag($r->body);
+}
+
 my $v = $t->get('/api/ledger/verify')->json;
 ok($v->{intact}, 'the chain is whole') or diag(explain($v));
-is($v->{contacts}, 1, 'one contact');
-is($v->{entries}, $e->{head_seq}, 'all entries');
+is($v->{contacts}, 3, 'three contacts');
+is($v->{entries}, $e->{head_seq} + 2 + 4, 'all entries');
 
 done_testing();

@@ -41,10 +41,13 @@ http {
         location = /sms {
             doi_subscribe channel=sms address=phone level=double;
         }
-        location = /in { doi_inbound json secret_file=%%DIR%%/secret; }
+        location = /in {
+            doi_inbound json secret_file=%%DIR%%/secret level=double;
+        }
         location ~ ^/confirm/(?<token>[^/]+)$ { doi_confirm $token; }
         location ~ ^/u/(?<token>[^/]+)$ { doi_unsubscribe $token; }
         location /api/ { doi_api consent; }
+        location = /metrics { doi_metrics; }
     }
 }
 EOC
@@ -162,7 +165,10 @@ sub say_it {
 is(say_it('Start')->status, 200, 'START');
 ($e) = entries('sms:+491512345679');
 is_deeply([ @{$e}{qw(source text message_id sender to)} ],
-          [ qw(keyword Start m1 +4930123456 single) ], 'the message');
+          [ qw(keyword Start m1 +4930123456 pending) ], 'the message');
+ok(poll_until(15, sub { (@sent = $d->requests('gw')) == 2 }), 'is answered');
+like($sent[1]{body}, qr/reply YES/, 'by a prompt');
+unlike($sent[1]{body}, qr{/confirm/}, 'without a link: answer by keyword');
 
 is(say_it('please stop it ' . 'x' x $_ . "\x{20ac}" x 600)->status, 200,
    "a long one, $_") for 0 .. 2;
@@ -170,6 +176,10 @@ my @review = grep { length $_->{text} > 500 }
              @{$t->get('/api/review')->json->{review}};
 is(scalar @review, 3, 'waits for the review');
 ok(!(grep { !/\x{20ac}\z/ } map { $_->{text} } @review), 'in whole characters');
+
+my $m = $t->metrics;
+is($m->{doi_consent_prompts_total}, 5, 'five prompts');
+is($m->{doi_consent_confirmations_total}, 1, 'and a confirmation');
 
 ok($t->get('/api/ledger/verify')->json->{intact}, 'the chains are whole');
 is($t->leaks, 0, 'no token in the error log');

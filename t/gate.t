@@ -42,14 +42,29 @@ http {
             doi_consent single address=$http_x_to channel=whatsapp;
             proxy_pass http://127.0.0.1:%%PORT:app%%;
         }
+        location /national {
+            doi_consent single address=$http_x_to channel=whatsapp country=49;
+            proxy_pass http://127.0.0.1:%%PORT:app%%;
+        }
         location /learn {
             doi_consent single to=To channel=sms learn=twilio;
             proxy_pass http://127.0.0.1:%%PORT:twilio%%;
+        }
+        location /first {
+            doi_consent single to=to channel=sms;
+            proxy_intercept_errors on;
+            error_page 400 = @second;
+            proxy_pass http://127.0.0.1:%%PORT:twilio%%;
+        }
+        location @second {
+            doi_consent single to=cc channel=sms;
+            proxy_pass http://127.0.0.1:%%PORT:app%%;
         }
         location = /metrics { doi_metrics; }
     }
     server {
         listen 127.0.0.1:%%PORT:twilio%%;
+        client_max_body_size 4m;
         location / {
             default_type application/json;
             return 400 '{"code": 21610, "message": "unsubscribed"}';
@@ -176,7 +191,16 @@ refused('compressed', 415, 'content_type', '/send', body => "to=$yes",
                      'Content-Encoding' => 'gzip' });
 refused('large', 413, 'too_large', '/send',
         json => { to => $yes, text => 'x' x 1100000 });
+refused('large, chunked', 413, 'too_large', '/send',
+        chunked => [ qq({"to":"$yes","text":"), ('x' x 65536) x 17, '"}' ],
+        type => 'application/json');
 refused('too many', 422, 'too_many', '/send', json => { to => [ ($yes) x 1001 ] });
+passes('as many as there may be', '/send', json => { to => [ ($yes) x 1000 ] });
+refused('two types', 415, 'content_type', '/send', body => "to=$yes",
+        headers => [ ('Content-Type' => 'application/x-www-form-urlencoded'),
+                     ('Content-Type' => 'application/json') ]);
+refused('a text in the way of the path', 422, 'unreadable', '/path',
+        json => { messages => [ $out, { to => { number => $yes } } ] });
 passes('large enough for a temporary file', '/send',
        json => { to => $yes, text => 'x' x 500000 });
 
@@ -209,6 +233,18 @@ passes('address=', '/addr', headers => { 'X-To' => substr $yes, 1 });
 refused('address=, other', 403, 'never_opted_in', '/addr',
         headers => { 'X-To' => $no });
 refused('address=, empty', 422, 'no_recipient', '/addr');
+passes('address=, national', '/national',
+       headers => { 'X-To' => '15112345670' });
+refused('address=, ambiguous', 422, 'invalid_recipient', '/national',
+        headers => { 'X-To' => '4915112345670' });
+
+# A request that goes on to another location is judged there as well; its body
+# is in a temporary file.
+
+my %long = (to => $yes, text => 'x' x 300000);
+
+passes('both', '/first', json => { %long, cc => $yes2 });
+refused('the second', 403, 'opted_out', '/first', json => { %long, cc => $out });
 
 is(scalar $up->requests, $sent, 'only those that passed came through')
     if $up->can('requests');
@@ -225,6 +261,8 @@ refused('learnt', 403, 'opted_out', '/learn', form => { To => $yes2 });
 
 my $m = $t->get('/metrics')->body;
 like($m, qr/^doi_gate_total\{result="opted_out"\} [1-9]/m, 'counted');
+my ($passed) = $m =~ /^doi_gate_total\{result="passed"\} (\d+)$/m;
+cmp_ok($passed // 0, '>=', $sent, 'what passed as well');
 like($m, qr/^doi_consent_events_total\{event="stop",source="provider"\} 1$/m,
      'events too');
 

@@ -42,6 +42,7 @@ my $r = $t->get("/wa?${q}verify%20me");
 is($r->status, 200, 'verification: 200');
 is($r->body, '1158201444', 'the challenge');
 like($r->header('Content-Type'), qr{^text/plain}, 'as plain text');
+is($r->header('X-Content-Type-Options'), 'nosniff', 'and as nothing else');
 is($t->get("/wa?${q}verify+you")->status, 403, 'wrong token: 403');
 is($t->get("/wa?${q}")->status, 403, 'empty token: 403');
 is($t->get("/mute?${q}")->status, 403, 'without verify_token_file: 403');
@@ -50,6 +51,9 @@ is($t->get('/wa?hub.mode=unsubscribe&hub.challenge=1&hub.verify_token=verify+me'
 is($t->get('/wa')->status, 400, 'nothing: 400');
 is($t->get('/wa?hub.mode=subscribe&hub.verify_token=verify+me'
            . '&hub.challenge=%0d%0ax')->status, 400, 'no header to be made');
+my $long = '/wa?hub.mode=subscribe&hub.verify_token=verify+me&hub.challenge=';
+is($t->get($long . 'x' x 1024)->status, 200, 'a long challenge');
+is($t->get($long . 'x' x 1025)->status, 400, 'one that is too long');
 is($t->put('/wa')->status, 405, 'PUT: 405');
 
 # Posts

@@ -35,6 +35,15 @@ http {
             doi_inbound twilio secret_file=%%DIR%%/secret level=double list=$arg_l;
             doi_message prompt "<{{owner}}> Say {{keyword}} & nothing else";
         }
+        location = /port {
+            doi_base_url https://sms.example.org:443;
+            doi_inbound twilio secret_file=%%DIR%%/secret;
+        }
+        location = /scope {
+            doi_optout_scope list;
+            doi_inbound twilio secret_file=%%DIR%%/secret list=$arg_l;
+        }
+        location /api/ { doi_api consent; }
     }
 }
 EOC
@@ -91,6 +100,7 @@ my $start = form($who, ' Start ');
 my $r = say_to('/single', $start);
 is($r->status, 200, 'START: 200');
 like($r->header('Content-Type'), qr{^text/xml}, 'type');
+is($r->header('Cache-Control'), 'no-store', 'not for caches');
 like(said($r), qr/^Example: Thank you, you are subscribed/, 'confirmed inline');
 is(said(say_to('/single', $start)), '', 'delivered again: no second answer');
 like(said(say_to('/single', form($who, 'START'))), qr/^Example: Thank you/,
@@ -112,6 +122,10 @@ like(said(say_to('/single', form($who, 'START'))), qr/subscribed/, 'again');
 is(said(say_to('/single', form($who, 'genug', OptOutType => 'STOP'))), '',
    'OptOutType is no text of ours');
 is(said(say_to('/single', form($who, 'STOP'))), '', 'but has opted out');
+is(said(say_to('/single', form($who, 'HELP', OptOutType => 'HELP'))), '',
+   'HELP has been answered, too');
+like(said(say_to('/single', form($who, 'START', OptOutType => 'START'))),
+     qr/you are subscribed/, 'START has not');
 
 # Double opt-in
 
@@ -137,6 +151,24 @@ is(said(say_to('/words?l=a', form($d, 'START'))),
 like(said(say_to('/words?l=a', form($d, ' Yes '))), qr/you are subscribed/,
      'without doi_keyword the word is YES');
 is(said(say_to('/words?l=', form($d, 'START'))), 500, 'list without a name');
+is(said(say_to('/words?l=' . 'x' x 65, form($d, 'START'))), 500,
+   'a name that is too long is not cut');
+
+# in the language that is known, and as far as doi_optout_scope says
+
+my $de = '+491512345677';
+is($t->post("/api/contacts/sms:$de/events", json => {
+       event => 'subscribe', list => $_, lang => 'de', person => 'p' })->status,
+   200, "subscribed to $_") for qw(a b);
+is($t->post('/api/contacts/email:p@example.org/events', json => {
+       event => 'subscribe', list => 'a', person => 'p' })->status, 200,
+   'a mail address of the same person');
+like(said(say_to('/scope?l=a', form($de, 'STOP'))), qr/abgemeldet/,
+     'STOP, in German');
+is(join(' ', map { $_->{status} }
+             map { @{$t->get("/api/contacts/$_")->json->{lists}} }
+             "sms:$de", 'email:p@example.org'), 'opted_out single single',
+   'of this list alone');
 
 # Numbers that are none
 
@@ -151,6 +183,8 @@ is(scalar($t->grep_log(qr/\+999123/)), 0, 'without the number');
 my $f = form($who, 'START');
 is(say_to('/single', $f, url => "https://sms.example.org:443/single")->status,
    200, 'signed with the port');
+is(say_to('/port', form($who, 'x'), url => "https://sms.example.org$_")->status,
+   200, "the same, doi_base_url with a port: $_") for '/port', ':443/port';
 is(say_to('/double?a=b%20c&d', form($d, 'x'))->status, 200,
    'with the query as sent');
 

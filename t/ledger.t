@@ -14,6 +14,8 @@ http {
     doi_store %%DIR%%/store size=16m;
     KEYS
     doi_evidence client=hash;
+    set_real_ip_from 127.0.0.1;
+    real_ip_header X-Real-IP;
     server {
         listen 127.0.0.1:%%PORT:http%%;
         location /api/ { doi_api consent; }
@@ -38,12 +40,15 @@ sub event {
     my ($n, %o) = @_;
 
     my $api = delete $o{api} // 'api';
+    my $ip = delete $o{ip} // '127.0.0.1';
     my $r = $t->post("/$api/contacts/email:u$n\@example.com/events",
-                     json => { event => 'subscribe', %o });
+                     json => { event => 'subscribe', %o },
+                     headers => { 'X-Real-IP' => $ip });
     is($r->status, 200, "event of $n") or diag($r->body);
 }
 
-event($_) for 1 .. 5;
+event($_) for 1 .. 4;
+event(5, ip => '192.0.2.9');
 event(6, api => 'full');
 event(7, api => 'off');
 
@@ -54,6 +59,8 @@ sub client {
 
 like(client(1), qr/^[0-9a-f]{32}$/, 'hashed');
 is(client(1), client(2), 'the same for the same');
+like(client(5), qr/^[0-9a-f]{32}$/, 'another one');
+isnt(client(5), client(1), 'is another');
 is(client(6), '127.0.0.1', 'full');
 is(client(7), undef, 'off');
 
@@ -72,6 +79,9 @@ is_deeply([ @{$v}{qw(epochs unsealed epoch mac)} ],
           [ 1, 0, 1, $seal->{mac} ], 'and verified');
 
 event(1, list => 'b');
+is(scalar @{$t->get("/api/contacts/email:u$_->[0]\@example.com/evidence")
+              ->json->{entries}}, $_->[1], "evidence of $_->[0] alone")
+    for [ 1, 2 ], map { [ $_, 1 ] } 2 .. 7;
 ok(poll_until(20, sub { $t->get('/api/ledger/seal')->json->{epoch} == 2 }),
    'the next epoch has what changed');
 

@@ -149,6 +149,9 @@ is($r->status, 200, 'it was not me: 200');
 like($r->body, qr/You are unsubscribed/, 'the page');
 like($t->post($link, form => { action => 'confirm' })->body,
      qr/You are unsubscribed/, 'the link confirms nothing any more');
+$r = $t->get($link);
+like($r->body, qr/You are unsubscribed/, 'its page says so');
+unlike($r->body, qr/Yes, subscribe me/, 'and does not ask again');
 
 # A link that names nobody
 

@@ -85,6 +85,13 @@ is($t->post("/u/$token", body => $one[1], type => 'text/plain')->status, 415,
    'plain text: 415');
 is($t->post("/u/$token", body => 'x' x 5000, type => $one[3])->status, 413,
    'too large');
+is($t->post("/u/$token", chunked => [ 'x' x 5000 ], type => $one[3])->status,
+   413, 'too large, chunked');
+is($t->post("/u/$token", type => 'multipart/form-data; boundary=b',
+            body => "--b\r\nContent-Disposition: form-data; "
+                    . 'name="List-Unsubscribe"; filename="a"'
+                    . "\r\n\r\nOne-Click\r\n--b--\r\n")->status, 422,
+   'a file of that name');
 for my $m (qw(PUT DELETE PATCH)) {
     is($t->request($m, "/u/$token", @one)->status, 405, "$m: 405");
 }
