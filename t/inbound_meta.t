@@ -140,6 +140,9 @@ my %bad = ('of another key' => { key => 'x' }, 'empty' => { signature => '' },
            'too short' => { signature => 'sha256=' . 'a' x 63 });
 is(deliver($body, %{$bad{$_}})->status, 403, "signature $_: 403")
     for sort keys %bad;
+is(deliver($body, signature => 'sha256=' . hmac_sha256_hex($body, $secret)
+                               . $_)->status, 403, "signature and \"$_\": 403")
+    for '0', ', sha256=';
 is($t->post('/wa', body => $body, type => 'application/json')->status, 403,
    'none: 403');
 

@@ -343,7 +343,18 @@ test_phrases(void)
         "Don\xE2\x80\x99t text me.", "opt\xE2\x80\x91out", "Opt\xE2\x80\x93Out",
         "Arr\xC3\xAAt", "ARR\xC3\x8AT", "Stopp!", "Bitte abmelden.",
         "stop texting me", "remove me", "STOP\xE2\x80\xA6", "*STOP*",
-        "UNSUBSCR\xC4\xB0" "BE", "unsubscr\xC4\xB1" "be"
+        "UNSUBSCR\xC4\xB0" "BE", "unsubscr\xC4\xB1" "be",
+        "Pls stop", "Stop pls", "Stop messages", "Stop texts",
+        "Please stop texting me", "Stop texting me please",
+        "Stop messaging me", "Please stop messaging me",
+        "Stop messaging me please", "Stop sending me messages",
+        "Do not text me", "Opt me out", "Please opt me out",
+        "Opt me out please", "I want to opt out", "Unsubscribe me",
+        "Please unsubscribe", "Unsubscribe please", "Please unsubscribe me",
+        "I want to unsubscribe", "Cancel my subscription",
+        "Please remove me", "Remove me please", "Remove me from your list",
+        "Take me off your list", "Bitte stopp", "Stopp bitte", "Abmelden",
+        "Abmelden bitte"
     };
 
     for (i = 0; i < NELTS(texts); i++) {
