@@ -115,6 +115,19 @@ is(deliver($start)->json->{accepted}, 3, 'delivered again: 200');
 is($sent[0]{to}, '4915111111111', 'a prompt') or diag(explain(\@sent));
 like($sent[0]{text}{body}, qr/reply YES/, 'its text');
 
+# The word of confirmation, without doi_keyword
+
+sub texts_to {
+    my ($to) = @_;
+
+    return map { $_->{text}{body} } grep { $_->{to} eq $to } sent(1);
+}
+
+is(deliver(body(message('4915111111111', ' Yes ')))->status, 200, 'YES');
+ok(poll_until(15, sub {
+    grep { /you are subscribed/ } texts_to('4915111111111')
+}), 'confirms') or diag(explain([ texts_to('4915111111111') ]));
+
 # In order, within a post
 
 my $who = '4915111111120';

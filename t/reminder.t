@@ -48,7 +48,7 @@ sub said {
                  map { $_ . $f{$_} } sort keys %f), 's3cret'), '') });
 
     return $r->status != 200 ? $r->status
-           : $r->body =~ /<Message>(.*)</ ? $1 : '';
+           : $r->body =~ /<Message>(.*?)</ ? $1 : '';
 }
 
 
