@@ -153,9 +153,9 @@ my %bad = ('of another key' => { key => 'x' }, 'empty' => { signature => '' },
            'too short' => { signature => 'sha256=' . 'a' x 63 });
 is(deliver($body, %{$bad{$_}})->status, 403, "signature $_: 403")
     for sort keys %bad;
-is(deliver($body, signature => 'sha256=' . hmac_sha256_hex($body, $secret)
-                               . $_)->status, 403, "signature and \"$_\": 403")
-    for '0', ', sha256=';
+my $right = hmac_sha256_hex($body, $secret);
+is(deliver($body, signature => "sha256=$right$_")->status, 403,
+   "signature and \"$_\": 403") for '0', ', sha256=', substr $right, 0, 1;
 is($t->post('/wa', body => $body, type => 'application/json')->status, 403,
    'none: 403');
 
