@@ -17,6 +17,7 @@ http {
     %%HTTP%%
     doi_store %%DIR%%/store size=16m;
     doi_key 1 file:%%KEY%%;
+    large_client_header_buffers 4 16k;
     doi_mail maildir:%%DIR%%/mail from=news@example.org;
     doi_base_url http://127.0.0.1:%%PORT:http%%;
     server {
@@ -27,6 +28,10 @@ http {
             doi_limit recipient off;
             doi_limit address off;
             doi_subscribe channel=email address=email person=id list=$arg_l;
+        }
+        location = /worded {
+            doi_limit network off;
+            doi_subscribe channel=email address=email wording=$http_x_w;
         }
         location = /in { doi_inbound json secret_file=%%DIR%%/secret list=$arg_l; }
     }
@@ -79,6 +84,19 @@ is($r->json->{entries}[0]{agent}, 'A??', '... which is there')
 is($t->post("/form?l=n\xffws", form => { email => 'a@example.org' })->status,
    200, 'form for a list with a strange name');
 is($t->get('/api/contacts/email:a@example.org')->status, 200, 'its contact');
+
+# A wording is kept as a whole or not at all
+
+is($t->post('/worded', form => { email => 'w@example.org' },
+            headers => { 'X-W' => 'w' x 8192 })->status, 200, 'a long wording');
+is(length $t->get('/api/contacts/email:w@example.org/evidence')
+   ->json->{entries}[0]{wording}, 8192, 'all of it is kept');
+cmp_ok($t->post('/worded', form => { email => 'x@example.org' },
+                headers => { 'X-W' => 'w' x 8193 })->status, '>=', 500,
+       'a longer one');
+is($t->get('/api/contacts/email:x@example.org')->status, 404,
+   'subscribes nobody');
+ok($t->grep_log(qr/a wording has 8193 bytes/), 'the log says why');
 
 # A form that names a person
 

@@ -247,7 +247,7 @@ typedef enum {
     DOI_SAID_LANG,              /* 35                                        */
     DOI_SAID_SENDER,            /* 64: our number                            */
     DOI_SAID_TEXT,              /* 1600: what the contact wrote              */
-    DOI_SAID_WORDING,           /* 2048: of the prompt, or of the form's
+    DOI_SAID_WORDING,           /* 8192: of the prompt, or of the form's
                                    consent                                   */
     DOI_SAID_REPLY,             /* 2048: text of the reply, chosen by REPLY: see
                                    nreplies                                  */

@@ -67,7 +67,7 @@ const uint16_t  doi_said_max[DOI_SAIDS] = {
     [DOI_SAID_LANG] = 35,
     [DOI_SAID_SENDER] = 64,
     [DOI_SAID_TEXT] = 1600,
-    [DOI_SAID_WORDING] = 2048,
+    [DOI_SAID_WORDING] = 8192,
     [DOI_SAID_REPLY] = 2048
 };
 

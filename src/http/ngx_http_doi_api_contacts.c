@@ -377,7 +377,7 @@ ngx_http_doi_event_fields(ngx_http_doi_api_t *api,
             != NGX_OK)
         {
             return "\"reason\", \"list\", \"lang\", \"person\" and \"wording\" "
-                   "must be strings of at most 512, 64, 35, 128 and 2048 bytes";
+                   "must be strings of at most 512, 64, 35, 128 and 8192 bytes";
         }
     }
 

@@ -119,6 +119,17 @@ ngx_http_doi_event_pack(ngx_http_doi_event_t *event, u_char *out, size_t size,
         return NGX_ERROR;
     }
 
+    /* a part of it would be no evidence */
+
+    if (event->said[DOI_SAID_WORDING].len > doi_said_max[DOI_SAID_WORDING]) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "doi: a wording has %uz bytes, more than %ui: shorten "
+                      "\"wording=\", \"doi_message prompt\" or the mail's "
+                      "template", event->said[DOI_SAID_WORDING].len,
+                      (ngx_uint_t) doi_said_max[DOI_SAID_WORDING]);
+        return NGX_DECLINED;
+    }
+
     arg = &event->arg;
     *len = sizeof(doi_consent_arg_t);
 

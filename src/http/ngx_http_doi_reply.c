@@ -420,10 +420,9 @@ ngx_http_doi_reply_wording(ngx_http_request_t *r, ngx_http_doi_event_t *event,
         return NGX_ERROR;
     }
 
-    (void) doi_mail_text(conf->pages, DOI_MAIL_OPT_IN, lang, &page, &out);
-
     wording->data = out.data;
-    wording->len = out.len;
+    wording->len = doi_mail_text(conf->pages, DOI_MAIL_OPT_IN, lang, &page,
+                                 &out);
 
     return NGX_OK;
 }
