@@ -2,8 +2,9 @@
  * Verification of the ledger, in pieces.
  *
  *   0 chains   every entry of DOI_TABLE_LEDGER, in order: seq without gaps, MAC
- *              over the MAC before, content as committed to; at the end of a
- *              chain, the contact with that head and with those statuses
+ *              over the MAC before, content as committed to, the wording that
+ *              it names; at the end of a chain, the contact with that head and
+ *              with those statuses
  *   1 heads    every contact: the entry that its head names is there
  *   2 epochs   numbers without gaps, MACs, heads as counted and digested, and
  *              the entry that each of them names; the last one as noted in META
@@ -33,6 +34,8 @@ static int doi_check_chains(doi_check_t *c);
 static int doi_check_entry(void *data, doi_str_t key, doi_str_t value);
 static int doi_check_content(doi_check_t *c, const uint8_t *key,
     const doi_entry_t *entry, uint32_t seq);
+static int doi_check_wording(doi_check_t *c, const doi_entry_t *entry,
+    uint32_t seq);
 static void doi_check_status(doi_verify_t *v, const doi_entry_t *entry);
 static int doi_check_end(doi_check_t *c);
 static void doi_check_lists(doi_verify_t *v, const doi_contact_t *contact);
@@ -52,6 +55,7 @@ doi_ledger_verify(doi_view_t *view, const doi_ledger_keys_t *keys,
     c.v = verify;
     c.left = limit;
     c.failed = 0;
+    memset(c.wording, 0, DOI_WORDING_ID);
 
     while (!verify->done && c.left != 0) {
 
@@ -192,7 +196,7 @@ doi_check_chains(doi_check_t *c)
 static int
 doi_check_entry(void *data, doi_str_t key, doi_str_t value)
 {
-    int            gap;
+    int            rc, gap;
     uint8_t        mac[DOI_MAC_SIZE];
     uint32_t       seq;
     doi_str_t      none = { NULL, 0 };
@@ -261,7 +265,54 @@ doi_check_entry(void *data, doi_str_t key, doi_str_t value)
     memcpy(v->mac, entry.mac, DOI_MAC_SIZE);
     doi_check_status(v, &entry);
 
-    return doi_check_content(c, key.data, &entry, seq);
+    rc = doi_check_wording(c, &entry, seq);
+
+    return rc == DOI_OK ? doi_check_content(c, key.data, &entry, seq) : rc;
+}
+
+
+/* For a row function, its result.  Most entries name the same as those before. */
+
+static int
+doi_check_wording(doi_check_t *c, const doi_entry_t *entry, uint32_t seq)
+{
+    int        rc;
+    uint8_t    id[DOI_WORDING_ID];
+    doi_str_t  text;
+
+    if (doi_zeros(entry->wording, DOI_WORDING_ID)
+        || memcmp(entry->wording, c->wording, DOI_WORDING_ID) == 0)
+    {
+        return DOI_OK;
+    }
+
+    rc = doi_check_get(c, DOI_TABLE_WORDINGS, entry->wording, DOI_WORDING_ID,
+                       &text);
+
+    if (rc == DOI_ERROR) {
+        return DOI_NOT_FOUND;
+    }
+
+    if (rc == DOI_NOT_FOUND) {
+        doi_problem(c->v, c->v->contact, "the wording of entry %u is missing",
+                    seq);
+        return DOI_OK;
+    }
+
+    if (doi_wording_id(text, id) != DOI_OK) {
+        c->failed = 1;
+        return DOI_NOT_FOUND;
+    }
+
+    if (memcmp(id, entry->wording, DOI_WORDING_ID) != 0) {
+        doi_problem(c->v, c->v->contact, "the wording of entry %u is changed",
+                    seq);
+        return DOI_OK;
+    }
+
+    memcpy(c->wording, id, DOI_WORDING_ID);
+
+    return DOI_OK;
 }
 
 

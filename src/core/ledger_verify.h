@@ -20,6 +20,7 @@ typedef struct {
     const doi_ledger_keys_t  *keys;
     doi_verify_t             *v;
     uint32_t                  left;         /* rows                          */
+    uint8_t                   wording[DOI_WORDING_ID];  /* that is well      */
     int                       failed;       /* the driver                    */
 } doi_check_t;
 

@@ -477,19 +477,30 @@ test_rows(void)
     ok(found(&store, "status single is not that of its entries"),
        "consent without an entry");
 
+    /* What was shown. */
+
+    test_store_copy(&store, &good);
+    store.tables[DOI_TABLE_WORDINGS].rows[0].value[0] ^= 0x01;
+    ok(found(&store, "the wording of entry 1 is changed"),
+       "a wording changed");
+    drop(&store, DOI_TABLE_WORDINGS, 0);
+    ok(found(&store, "the wording of entry 1 is missing"),
+       "a wording removed");
+
     /* Given before "since=", or a list that is no longer opted out. */
 
     test_store_copy(&store, &good);
-    row = &store.tables[DOI_TABLE_CONTACTS].rows[0];
-    k = 52;
+    (void) say(&store, T, "+3", DOI_CONSENT_SUBSCRIBE, DOI_CONSENT_SINGLE);
+    contact_id(DOI_CHANNEL_SMS, "+3", id);
 
-    while (row->value[k + 1] != DOI_CONSENT_SINGLE
-           && row->value[k + 1] != DOI_CONSENT_DOUBLE)
-    {
-        k += 25 + row->value[k];
+    for (i = 0; i < store.tables[DOI_TABLE_CONTACTS].n; i++) {
+        row = &store.tables[DOI_TABLE_CONTACTS].rows[i];
+
+        if (memcmp(row->key, id, sizeof(id)) == 0) {
+            row->value[52 + 16] ^= 0x01;
+        }
     }
 
-    row->value[k + 16] ^= 0x01;
     ok(found(&store, "the time of its consent is not that of its entries"),
        "consent of another time");
 
