@@ -271,7 +271,7 @@ doi_check_entry(void *data, doi_str_t key, doi_str_t value)
 }
 
 
-/* For a row function, its result.  Most entries name the same as those before. */
+/* For a row function, its result.  Most entries name the same one. */
 
 static int
 doi_check_wording(doi_check_t *c, const doi_entry_t *entry, uint32_t seq)

@@ -515,7 +515,7 @@ ngx_http_doi_inbound_message(ngx_http_request_t *r,
 {
     size_t                   lang;
     ngx_int_t                rc;
-    ngx_str_t                from;
+    ngx_str_t                from, *said;
     const char              *err;
     doi_contact_t            known;
     ngx_http_doi_event_t     event;
@@ -575,7 +575,18 @@ ngx_http_doi_inbound_message(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    lang = known.lang.len ? doi_pages_lang_tag(conf->pages, known.lang) : 0;
+    lang = 0;
+    said = &event.said[DOI_SAID_LANG];
+
+    if (known.lang.len) {
+        lang = doi_pages_lang_tag(conf->pages, known.lang);
+        said->data = (u_char *) known.lang.data;
+        said->len = known.lang.len;
+
+    } else {
+        said->data = (u_char *) conf->pages->langs[0].tag;
+        said->len = ngx_strlen(said->data);
+    }
 
     if (ngx_http_doi_event_replies(r, &event, lang) != NGX_OK) {
         return NGX_ERROR;
