@@ -3,6 +3,9 @@
 # What became of it is read from the ledger.  DOI_SCREENSHOTS=DIR keeps what was
 # seen.
 
+# Chromium may be slow.
+BEGIN { $ENV{DOI_TEST_TIMEOUT} //= 900 }
+
 use utf8;
 use lib 't/lib';
 use Doi;

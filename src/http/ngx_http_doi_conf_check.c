@@ -19,7 +19,9 @@ ngx_http_doi_check_handlers(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
     ngx_http_doi_loc_conf_t *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_doi_main_conf_t  *mcf;
 
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_doi_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->noname && conf->api == 0) {
@@ -45,6 +47,12 @@ ngx_http_doi_check_handlers(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
 
     if ((conf->api & NGX_HTTP_DOI_API_MINT)
         && ngx_http_doi_check_key(cf, conf->ring, "doi_api mint") != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if ((conf->api & NGX_HTTP_DOI_API_CONSENT)
+        && ngx_http_doi_check_key(cf, mcf->rings, "doi_api consent") != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }

@@ -21,9 +21,10 @@ static char *ngx_http_doi_inbound_param(ngx_conf_t *cf,
     ngx_http_doi_inbound_conf_t *in, ngx_str_t *arg);
 static char *ngx_http_doi_subscribe_param(ngx_conf_t *cf,
     ngx_http_doi_subscribe_conf_t *sub, ngx_str_t *arg);
+static char *ngx_http_doi_check_inbound(ngx_conf_t *cf,
+    ngx_http_doi_loc_conf_t *conf);
 static char *ngx_http_doi_check_subscribe(ngx_conf_t *cf,
     ngx_http_doi_loc_conf_t *conf);
-static ngx_uint_t ngx_http_doi_is_country(ngx_str_t *country);
 
 
 static const char *const  ngx_http_doi_providers[] = {
@@ -165,7 +166,7 @@ ngx_http_doi_opt_param(ngx_conf_t *cf, ngx_http_doi_opt_conf_t *opt,
 
 /* One that is assigned: a number with it is one. */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_doi_is_country(ngx_str_t *country)
 {
     u_char      *p, number[sizeof("+999") - 1 + 7], out[DOI_PHONE_MAX];
@@ -438,17 +439,11 @@ ngx_http_doi_merge_consent(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
         return NGX_CONF_ERROR;
     }
 
-    if (conf->inbound && conf->inbound->provider == DOI_PROVIDER_TWILIO
-        && conf->base_url == NULL)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"doi_inbound twilio\" has to know the address "
-                           "that Twilio signs: give \"doi_base_url "
-                           "https://www.example.org;\"");
-        return NGX_CONF_ERROR;
+    if (conf->inbound) {
+        return ngx_http_doi_check_inbound(cf, conf);
     }
 
-    if (conf->inbound == NULL && clcf->satisfy == NGX_HTTP_SATISFY_ANY) {
+    if (clcf->satisfy == NGX_HTTP_SATISFY_ANY) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"satisfy any\" would let requests pass by "
                            "\"%s\": use \"satisfy all\" in this location",
@@ -458,6 +453,47 @@ ngx_http_doi_merge_consent(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
 
     return conf->subscribe ? ngx_http_doi_check_subscribe(cf, conf)
                            : NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_doi_check_inbound(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
+{
+    ngx_http_doi_main_conf_t     *mcf;
+    ngx_http_doi_inbound_conf_t  *in;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_doi_module);
+    in = conf->inbound;
+
+    if (in->provider == DOI_PROVIDER_TWILIO) {
+
+        if (conf->base_url) {
+            return NGX_CONF_OK;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"doi_inbound twilio\" has to know the address "
+                           "that Twilio signs: give \"doi_base_url "
+                           "https://www.example.org;\"");
+        return NGX_CONF_ERROR;
+    }
+
+    /* only Twilio takes the prompt from the answer */
+
+    if (in->level == DOI_CONSENT_DOUBLE
+        && mcf->gateways[DOI_CHANNEL_WHATSAPP] == NULL
+        && (in->provider == DOI_PROVIDER_META
+            || mcf->gateways[DOI_CHANNEL_SMS] == NULL))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"doi_inbound\" with \"level=double\" sends a "
+                           "prompt: give \"doi_gateway %s ...;\"",
+                           in->provider == DOI_PROVIDER_META ? "whatsapp"
+                                                             : "sms");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

@@ -108,7 +108,7 @@ ngx_http_doi_gate_param(ngx_conf_t *cf, ngx_http_doi_gate_conf_t *gate,
     ngx_str_t  value;
 
     if (gate->address == NULL
-        && ngx_http_doi_param(arg, "address=", &value) == NGX_OK)
+        && ngx_http_doi_param(arg, "address=", &value) == NGX_OK && value.len)
     {
         return ngx_http_doi_complex(cf, &value, &gate->address);
     }
@@ -117,7 +117,9 @@ ngx_http_doi_gate_param(ngx_conf_t *cf, ngx_http_doi_gate_conf_t *gate,
         return ngx_http_doi_gate_to(cf, gate, &value);
     }
 
-    if (ngx_http_doi_param(arg, "channel=", &value) == NGX_OK) {
+    if (gate->channel == NGX_CONF_UNSET_UINT
+        && ngx_http_doi_param(arg, "channel=", &value) == NGX_OK)
+    {
         name.data = value.data;
         name.len = value.len;
         channel = doi_channel_by_name(name);
@@ -129,20 +131,24 @@ ngx_http_doi_gate_param(ngx_conf_t *cf, ngx_http_doi_gate_conf_t *gate,
     }
 
     if (gate->list == NULL
-        && ngx_http_doi_param(arg, "list=", &value) == NGX_OK)
+        && ngx_http_doi_param(arg, "list=", &value) == NGX_OK && value.len)
     {
         return ngx_http_doi_complex(cf, &value, &gate->list);
     }
 
-    if (ngx_http_doi_param(arg, "since=", &value) == NGX_OK) {
+    if (gate->since == 0
+        && ngx_http_doi_param(arg, "since=", &value) == NGX_OK)
+    {
         return ngx_http_doi_gate_since(cf, gate, &value);
     }
 
-    if (ngx_http_doi_param(arg, "country=", &value) == NGX_OK) {
+    if (gate->country.len == 0
+        && ngx_http_doi_param(arg, "country=", &value) == NGX_OK)
+    {
         return ngx_http_doi_gate_country(cf, gate, &value);
     }
 
-    if (ngx_strcmp(arg->data, "learn=twilio") == 0) {
+    if (!gate->learn && ngx_strcmp(arg->data, "learn=twilio") == 0) {
         gate->learn = 1;
         return NGX_CONF_OK;
     }
@@ -237,15 +243,7 @@ static char *
 ngx_http_doi_gate_country(ngx_conf_t *cf, ngx_http_doi_gate_conf_t *gate,
     ngx_str_t *value)
 {
-    size_t  i;
-
-    for (i = 0; i < value->len; i++) {
-        if (value->data[i] < '0' || value->data[i] > '9') {
-            break;
-        }
-    }
-
-    if (i != value->len || i == 0 || i > 3 || value->data[0] == '0') {
+    if (!ngx_http_doi_is_country(value)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid \"country=%V\" of \"doi_consent\": give "
                            "the country's code, such as \"country=49\"", value);
@@ -292,14 +290,57 @@ ngx_http_doi_merge_gate(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
         return NGX_CONF_ERROR;
     }
 
-    if (conf->link || conf->hold || conf->confirm) {
+    if (conf->link || conf->hold || conf->confirm || conf->inbound
+        || conf->subscribe || conf->unsubscribe)
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"doi_consent\" cannot stand in a location with "
-                           "\"doi_link\", \"doi_hold\" or \"doi_confirm\"");
+                           "\"doi_link\", \"doi_hold\", \"doi_confirm\", "
+                           "\"doi_inbound\", \"doi_subscribe\" or "
+                           "\"doi_unsubscribe\": put \"doi_consent off;\" "
+                           "there, if it is inherited");
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_doi_optout_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_doi_loc_conf_t *lcf = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    static const struct {
+        const char          *name;
+        doi_optout_scope_t   scope;
+    } scopes[] = {
+        { "person", DOI_SCOPE_PERSON },
+        { "contact", DOI_SCOPE_CONTACT },
+        { "list", DOI_SCOPE_LIST }
+    };
+
+    if (lcf->optout_scope != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 0; i < sizeof(scopes) / sizeof(scopes[0]); i++) {
+        if (ngx_strcmp(value[1].data, scopes[i].name) == 0) {
+            lcf->optout_scope = scopes[i].scope;
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" of \"doi_optout_scope\": known "
+                       "are \"person\", \"contact\" and \"list\"", &value[1]);
+
+    return NGX_CONF_ERROR;
 }
 
 
@@ -394,9 +435,8 @@ ngx_http_doi_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if ((ngx_strncmp(value[2].data, "https://", 8) != 0 || value[2].len == 8)
-        && (ngx_strncmp(value[2].data, "http://", 7) != 0
-            || value[2].len == 7))
+    if (!ngx_http_doi_is_url(&value[2], "https://")
+        && !ngx_http_doi_is_url(&value[2], "http://"))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid \"%V\" of \"doi_sync\": give a URL that "
@@ -422,7 +462,13 @@ ngx_http_doi_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (sync->secret.len == 0) {
-        return "needs \"secret_file=PATH\"";
+        return "needs \"secret_file=PATH\": the CRM's access token, or what "
+               "signs your own";
+    }
+
+    if (sync->crm == DOI_CRM_HUBSPOT && sync->lists == NULL) {
+        return "of hubspot needs \"list=NAME:ID\": a list, and the id of its "
+               "subscription type";
     }
 
     if (sync->crm == DOI_CRM_HUBSPOT && sync->lists == NULL) {
@@ -452,7 +498,10 @@ ngx_http_doi_sync_param(ngx_conf_t *cf, ngx_http_doi_sync_t *sync,
         return ngx_http_doi_sync_list(cf, sync, &value);
     }
 
-    if (ngx_http_doi_param(arg, "ca_file=", &sync->ca_file) == NGX_OK) {
+    if (sync->ca_file.len == 0
+        && ngx_http_doi_param(arg, "ca_file=", &sync->ca_file) == NGX_OK
+        && sync->ca_file.len)
+    {
         return ngx_conf_full_name(cf->cycle, &sync->ca_file, 1) == NGX_OK
                ? NGX_CONF_OK : NGX_CONF_ERROR;
     }
@@ -477,38 +526,26 @@ static char *
 ngx_http_doi_sync_secret(ngx_conf_t *cf, ngx_http_doi_sync_t *sync,
     ngx_str_t *path)
 {
-    size_t            i;
-    doi_str_t         content;
-    ngx_file_info_t   fi;
+    char    *rv;
+    size_t   i;
 
-    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK
-        || ngx_http_doi_read_file(cf, path, NGX_HTTP_DOI_SECRET_FILE, &fi,
-                                  &content)
-           != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    rv = ngx_http_doi_secret_file(cf, "doi_sync", path, &sync->secret);
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
-    while (content.len && content.data[content.len - 1] <= ' ') {
-        content.len--;
-    }
+    for (i = 0; i < sync->secret.len; i++) {
 
-    for (i = 0; i < content.len; i++) {
-        if (content.data[i] <= ' ' || content.data[i] >= 0x7f) {
-            break;
+        if (sync->secret.data[i] > ' ' && sync->secret.data[i] < 0x7f) {
+            continue;
         }
-    }
 
-    if (content.len == 0 || i != content.len) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" of \"doi_sync\" must hold one line with the "
                            "secret, of printable characters without blanks",
                            path);
         return NGX_CONF_ERROR;
     }
-
-    sync->secret.data = (u_char *) content.data;
-    sync->secret.len = content.len;
 
     return NGX_CONF_OK;
 }
@@ -520,6 +557,7 @@ ngx_http_doi_sync_list(ngx_conf_t *cf, ngx_http_doi_sync_t *sync,
 {
     size_t           len;
     u_char          *colon;
+    ngx_uint_t       i;
     ngx_keyval_t    *kv;
 
     colon = ngx_strlchr(value->data, value->data + value->len, ':');
@@ -551,6 +589,22 @@ ngx_http_doi_sync_list(ngx_conf_t *cf, ngx_http_doi_sync_t *sync,
         if (sync->lists == NULL) {
             return NGX_CONF_ERROR;
         }
+    }
+
+    kv = sync->lists->elts;
+
+    for (i = 0; i < sync->lists->nelts; i++) {
+
+        if (kv[i].key.len != (size_t) (colon - value->data)
+            || ngx_strncmp(kv[i].key.data, value->data, kv[i].key.len) != 0)
+        {
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"list=%V\" of \"doi_sync\" names a list for the "
+                           "second time: give each one once", value);
+        return NGX_CONF_ERROR;
     }
 
     kv = ngx_array_push(sync->lists);

@@ -58,6 +58,13 @@ ngx_http_doi_gateway(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (gw->provider == DOI_PROVIDER_META && channel == DOI_CHANNEL_SMS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"meta\" of \"doi_gateway\" sends no SMS: give "
+                           "\"doi_gateway whatsapp meta ...;\"");
+        return NGX_CONF_ERROR;
+    }
+
     if (!ngx_http_doi_is_url(&value[3], "https://")
         && !ngx_http_doi_is_url(&value[3], "http://"))
     {
@@ -102,24 +109,32 @@ ngx_http_doi_gateway_param(ngx_conf_t *cf, ngx_http_doi_gateway_t *gw,
 {
     ngx_str_t  value;
 
-    if (ngx_http_doi_param(arg, "from=", &value) == NGX_OK
+    if (gw->from.len == 0
+        && ngx_http_doi_param(arg, "from=", &value) == NGX_OK
         && value.len && value.len <= doi_said_max[DOI_SAID_SENDER])
     {
         gw->from = value;
         return NGX_CONF_OK;
     }
 
-    if (ngx_http_doi_param(arg, "user=", &value) == NGX_OK && value.len) {
+    if (gw->user.len == 0
+        && ngx_http_doi_param(arg, "user=", &value) == NGX_OK && value.len)
+    {
         gw->user = value;
         return NGX_CONF_OK;
     }
 
-    if (ngx_http_doi_param(arg, "secret_file=", &value) == NGX_OK) {
+    if (gw->secret.len == 0
+        && ngx_http_doi_param(arg, "secret_file=", &value) == NGX_OK)
+    {
         return ngx_http_doi_secret_file(cf, "doi_gateway", &value,
                                         &gw->secret);
     }
 
-    if (ngx_http_doi_param(arg, "ca_file=", &gw->ca_file) == NGX_OK) {
+    if (gw->ca_file.len == 0
+        && ngx_http_doi_param(arg, "ca_file=", &gw->ca_file) == NGX_OK
+        && gw->ca_file.len)
+    {
         return ngx_conf_full_name(cf->cycle, &gw->ca_file, 1) == NGX_OK
                ? NGX_CONF_OK : NGX_CONF_ERROR;
     }
@@ -130,9 +145,10 @@ ngx_http_doi_gateway_param(ngx_conf_t *cf, ngx_http_doi_gateway_t *gw,
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\" of \"doi_gateway\": known are "
-                       "\"from=\", \"user=\", \"secret_file=\", \"ca_file=\" "
-                       "and \"allow=private\"", arg);
+                       "invalid parameter \"%V\" of \"doi_gateway\": known, "
+                       "once each, are \"from=\", \"user=\", "
+                       "\"secret_file=\", \"ca_file=\" and "
+                       "\"allow=private\"", arg);
 
     return NGX_CONF_ERROR;
 }
@@ -182,6 +198,13 @@ ngx_http_doi_keyword(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "unknown meaning \"%V\" of \"doi_keyword\": it is "
                            "\"confirm\", \"subscribe\", \"stop\" or "
                            "\"help\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (kinds[n].says == DOI_SAYS_CONFIRM && cf->args->nelts > 3) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"doi_keyword confirm\" takes one word: \"%V\" is "
+                           "one too many", &value[3]);
         return NGX_CONF_ERROR;
     }
 

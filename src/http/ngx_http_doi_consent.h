@@ -159,6 +159,9 @@ ngx_int_t ngx_http_doi_contact_read(const u_char *id, ngx_str_t *list,
 /* "twilio", "meta", "json"; NGX_DECLINED: none of them. */
 ngx_int_t ngx_http_doi_provider(ngx_str_t *name, doi_provider_t *provider);
 
+/* A country code that is assigned, in digits: "49". */
+ngx_uint_t ngx_http_doi_is_country(ngx_str_t *country);
+
 /* The list's name: "default" without one. */
 ngx_int_t ngx_http_doi_list(ngx_http_request_t *r,
     ngx_http_complex_value_t *value, ngx_str_t *list);
@@ -195,6 +198,8 @@ ngx_int_t ngx_http_doi_opt_in_answered(ngx_http_request_t *r,
 ngx_int_t ngx_http_doi_inbound_handler(ngx_http_request_t *r);
 
 char *ngx_http_doi_consent(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_doi_optout_scope(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_doi_evidence(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_doi_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_doi_merge_gate(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,

@@ -22,14 +22,6 @@ static ngx_conf_enum_t  ngx_http_doi_in_doubt[] = {
 };
 
 
-static ngx_conf_enum_t  ngx_http_doi_optout_scopes[] = {
-    { ngx_string("person"), DOI_SCOPE_PERSON },
-    { ngx_string("contact"), DOI_SCOPE_CONTACT },
-    { ngx_string("list"), DOI_SCOPE_LIST },
-    { ngx_null_string, 0 }
-};
-
-
 #define NGX_HTTP_DOI_ANY                                                      \
     NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
 
@@ -234,10 +226,10 @@ static ngx_command_t  ngx_http_doi_commands[] = {
 
     { ngx_string("doi_optout_scope"),
       NGX_HTTP_DOI_ANY|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_doi_optout_scope,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_doi_loc_conf_t, optout_scope),
-      &ngx_http_doi_optout_scopes },
+      0,
+      NULL },
 
     { ngx_string("doi_evidence"),
       NGX_HTTP_DOI_ANY|NGX_CONF_TAKE1,
@@ -413,6 +405,13 @@ ngx_http_doi_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_doi_main_conf_t *mcf = conf;
 
     ngx_str_t  name = ngx_string("doi_stats");
+
+    if (mcf->syncs
+        && (ngx_http_doi_check_store(cf, "doi_sync") != NGX_OK
+            || ngx_http_doi_check_key(cf, mcf->rings, "doi_sync") != NGX_OK))
+    {
+        return NGX_CONF_ERROR;
+    }
 
     if (mcf->store.len == 0) {
         return NGX_CONF_OK;
