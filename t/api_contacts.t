@@ -122,6 +122,13 @@ is($e->{head_mac}, $e->{entries}[-1]{mac}, 'the head');
 $r = $t->post("$n/unsubscribe", json => { list => 'news', ttl => 60 });
 is($r->status, 201, 'a link to unsubscribe') or diag($r->body);
 like($r->json->{url}, qr{/u/\Q@{[$r->json->{token}]}\E$}, 'with the token');
+$r = $t->post("$n/unsubscribe", json => { ttl => '30d' });
+is($r->status, 201, 'for 30 days') or diag($r->body);
+cmp_ok(abs($r->json->{expires} - time - 30 * 86400), '<', 60, 'from now on');
+for my $ttl (0, -1, '', 'soon', '6y', 157680001, JSON::PP::true) {
+    is($t->post("$n/unsubscribe", json => { ttl => $ttl })->status, 400,
+       "not for \"$ttl\"");
+}
 is($t->post('/api/contacts/sms:+4915100000000/unsubscribe', json => {})
      ->status, 404, 'not for a contact that is not known');
 

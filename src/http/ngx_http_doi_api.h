@@ -127,6 +127,9 @@ ngx_int_t ngx_http_doi_api_page_read(ngx_http_doi_api_t *api,
 
 /* The calls (docs/directives.md, doi_api). */
 ngx_int_t ngx_http_doi_api_mint(ngx_http_doi_api_t *api);
+
+/* A member in seconds, or with nginx's units; without it *ttl stays. */
+ngx_int_t ngx_http_doi_api_ttl(json_t *value, json_int_t *ttl);
 ngx_int_t ngx_http_doi_api_list(ngx_http_doi_api_t *api);
 ngx_int_t ngx_http_doi_api_show(ngx_http_doi_api_t *api);
 ngx_int_t ngx_http_doi_api_revoke(ngx_http_doi_api_t *api);

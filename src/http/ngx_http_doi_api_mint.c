@@ -168,28 +168,38 @@ failed:
 }
 
 
-static ngx_int_t
-ngx_http_doi_mint_ttl(ngx_http_doi_mint_t *mint, json_t *value)
+ngx_int_t
+ngx_http_doi_api_ttl(json_t *value, json_int_t *ttl)
 {
-    ngx_str_t     text;
-    json_int_t    ttl;
-
-    ttl = NGX_HTTP_DOI_TTL;
+    ngx_str_t  text;
 
     if (json_is_integer(value)) {
-        ttl = json_integer_value(value);
+        *ttl = json_integer_value(value);
 
     } else if (json_is_string(value)) {
         text.data = (u_char *) json_string_value(value);
         text.len = json_string_length(value);
 
-        ttl = text.len ? ngx_parse_time(&text, 1) : 0;
+        *ttl = text.len ? ngx_parse_time(&text, 1) : 0;
 
     } else if (value) {
         return NGX_ERROR;
     }
 
-    if (ttl < 1 || ttl >= (json_int_t) (UINT32_MAX - mint->minted)) {
+    return *ttl < 1 ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_doi_mint_ttl(ngx_http_doi_mint_t *mint, json_t *value)
+{
+    json_int_t  ttl;
+
+    ttl = NGX_HTTP_DOI_TTL;
+
+    if (ngx_http_doi_api_ttl(value, &ttl) != NGX_OK
+        || ttl >= (json_int_t) (UINT32_MAX - mint->minted))
+    {
         return NGX_ERROR;
     }
 

@@ -20,10 +20,10 @@ ngx_http_doi_api_unsubscribe(ngx_http_doi_api_t *api)
 {
     u_char                       random[8];
     u_char                      *p;
-    json_t                      *ttl;
     ngx_int_t                    rc;
     ngx_str_t                    scope;
     doi_str_t                    bound;
+    json_int_t                   ttl;
     doi_token_t                  token;
     const char                  *bad;
     doi_token_arg_t              head;
@@ -61,12 +61,14 @@ ngx_http_doi_api_unsubscribe(ngx_http_doi_api_t *api)
         bad = "\"scope\" must be a string of at most 255 bytes";
     }
 
-    ttl = json_object_get(call->body, "ttl");
+    ttl = NGX_HTTP_DOI_TOKEN_TTL;
 
-    if (ttl && (!json_is_integer(ttl) || json_integer_value(ttl) < 1
-                || json_integer_value(ttl) > NGX_HTTP_DOI_TTL_MAX))
+    if (ngx_http_doi_api_ttl(json_object_get(call->body, "ttl"), &ttl)
+        != NGX_OK
+        || ttl > NGX_HTTP_DOI_TTL_MAX)
     {
-        bad = "\"ttl\" must be seconds, from 1 to 157680000";
+        bad = "\"ttl\" must be seconds, or a time such as \"90d\", at most 5 "
+              "years";
     }
 
     if (conf->ring == NULL) {
@@ -79,9 +81,7 @@ ngx_http_doi_api_unsubscribe(ngx_http_doi_api_t *api)
     }
 
     call->scope = scope;
-    call->expires = ngx_http_doi_now()
-                    + (ttl ? (doi_time_t) json_integer_value(ttl)
-                           : NGX_HTTP_DOI_TOKEN_TTL);
+    call->expires = ngx_http_doi_now() + (doi_time_t) ttl;
 
     bound.data = scope.data;
     bound.len = scope.len;
