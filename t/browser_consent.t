@@ -262,6 +262,7 @@ sub person {
     my ($link) = $m->{text} =~ m{(\Q$base\E/confirm/\S+)};
     ok($link, "$name: a link in the mail") or return;
     like($m->{html}, qr/href="\Q$link"/, "$name: and a button");
+    unlike($m->{text}, qr{\.\.}, "$name: whole sentences");
     unlike($m->{text}, qr/\b(?:book|appointment)|Buchung|Termin/i,
            "$name: no word of bookings in the mail");
 
