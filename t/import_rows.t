@@ -121,13 +121,18 @@ is(list_of('email:x@example.org')->{status}, undef, 'nothing of that is there');
 
 # Too much
 
-$n = import_csv("email,person,reason\n"
-                . 'e@example.org,' . 'p' x 128 . ',' . 'r' x 512 . "\n"
-                . 'f@example.org,' . 'p' x 129 . ",\n"
-                . 'g@example.org,,' . 'r' x 513 . "\n"
-                . 'h@example.org,,"a' . "\x01" . "b\"\n")->json;
-is_deeply([ @{$n}{qw(created invalid)} ], [ 1, 3 ], 'texts that are too long')
+$n = import_csv("email,person,reason,wording\n"
+                . 'e@example.org,' . 'p' x 128 . ',' . 'r' x 512 . ','
+                . 'w' x 2048 . "\n"
+                . 'f@example.org,' . 'p' x 129 . ",,\n"
+                . 'g@example.org,,' . 'r' x 513 . ",\n"
+                . 'h@example.org,,,' . 'w' x 2049 . "\n"
+                . 'j@example.org,,"a' . "\x01" . "b\",\n")->json;
+is_deeply([ @{$n}{qw(created invalid)} ], [ 1, 4 ], 'texts that are too long')
     or diag(explain($n));
+is_deeply([ map { $_->{problem} =~ /too long/ ? 'long' : $_->{problem} }
+                @{$n->{errors}} ],
+          [ ('long') x 3, 'has a text with control characters' ], 'and why');
 
 $csv = "email,list,status\n" . join '', map { "i\@example.org,l$_,single\n" }
                                         1 .. 34;

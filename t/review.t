@@ -121,9 +121,9 @@ for ([ a => 'double' ], [ b => 'double' ], [ c => 'single' ]) {
                           wording => 'I want it', list => 'l' })->status, 200,
        "$_->[0]: $_->[1]");
 }
-is($t->post('/api/contacts/email:a@example.org/events',
+is($t->post("/api/contacts/email:$_\@example.org/events",
             json => { event => 'confirm', list => 'l' })->status, 200,
-   'confirmed');
+   "$_ has confirmed") for qw(a b);
 is($t->post('/api/contacts/email:c@example.org/events',
             json => { event => 'stop', list => 'l' })->status, 200, 'stopped');
 
@@ -140,7 +140,7 @@ my %sum;
 for my $row (@stats) {
     $sum{$_} += $row->{$_} for qw(prompts confirmations subscriptions opt_outs);
 }
-is_deeply(\%sum, { prompts => 2, confirmations => 1, subscriptions => 1,
+is_deeply(\%sum, { prompts => 2, confirmations => 2, subscriptions => 1,
                    opt_outs => 1 }, 'counted') or diag(explain(\@stats));
 is($stats[0]{wording}, 'I want it', 'by wording');
 is_deeply([ @{$stats[0]}{qw(channel source)} ], [ qw(email api) ],

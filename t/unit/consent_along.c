@@ -305,6 +305,38 @@ test_erased(void)
 }
 
 
+/* After an erasure nobody sees that two contacts have said the same. */
+
+static void
+test_commitments(void)
+{
+    size_t                i, n;
+    event_t               e;
+    doi_str_t             value, none = { NULL, 0 };
+    doi_entry_t           entry[2];
+    test_store_t          store = { 0 };
+    doi_consent_answer_t  a;
+
+    for (n = 0; n < 2; n++) {
+        e = event(n ? BOB : ADA, DOI_CONSENT_SUBSCRIBE, S);
+        e.said[DOI_SAID_TEXT] = "start";
+        (void) send(&store, T, &e, &a);
+    }
+
+    for (i = 0, n = 0; i < rows(&store, DOI_TABLE_LEDGER) && n < 2; i++) {
+        value.data = store.tables[DOI_TABLE_LEDGER].rows[i].value;
+        value.len = store.tables[DOI_TABLE_LEDGER].rows[i].vlen;
+        n += doi_entry_decode(value, none, &entry[n]) == DOI_OK;
+    }
+
+    ok(n == 2 && memcmp(entry[0].commitment, entry[1].commitment,
+                        DOI_MAC_SIZE) != 0,
+       "the same words of two contacts have different commitments");
+
+    test_store_free(&store);
+}
+
+
 /* The mark of time that the courier keeps may be ahead of the clock. */
 
 static void
@@ -338,6 +370,7 @@ test_sweep(void)
 int
 main(void)
 {
+    test_commitments();
     test_sweep();
     test_others();
     test_moved();
