@@ -117,18 +117,22 @@ ngx_http_doi_form_read(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
 ngx_uint_t
 ngx_http_doi_headers(ngx_http_request_t *r, const char *name)
 {
+    size_t            len;
     ngx_uint_t        i, n;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *header;
 
     n = 0;
+    len = ngx_strlen(name);
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
 
         header = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            n += ngx_http_doi_is(&header[i].key, name);
+            n += (header[i].key.len == len
+                  && ngx_strncasecmp(header[i].key.data, (u_char *) name, len)
+                     == 0);
         }
     }
 

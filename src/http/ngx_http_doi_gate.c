@@ -152,20 +152,19 @@ ngx_http_doi_gate_read_body(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
                                          "1 MiB", NULL);
     }
 
-    if (ngx_http_doi_headers(r, "content-type") > 1) {
-        return ngx_http_doi_gate_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                                         "content_type", "there is more than "
-                                         "one Content-Type", NULL);
-    }
+    gate->kind = ngx_http_doi_form_type(r);
 
-    if ((r->headers_in.content_length_n > 0 || r->headers_in.chunked
-         || r->headers_in.content_type)
-        && ngx_http_doi_form_type(r) == DOI_FORM_UNKNOWN)
+    if (gate->kind == DOI_FORM_UNKNOWN
+        && (r->headers_in.content_length_n > 0 || r->headers_in.chunked
+            || r->headers_in.content_type))
     {
         return ngx_http_doi_gate_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
-                                         "content_type", "send a form, "
-                                         "multipart or JSON, without "
-                                         "Content-Encoding", NULL);
+                                         "content_type",
+                                         ngx_http_doi_headers(r, "content-type")
+                                         > 1
+                                         ? "there is more than one Content-Type"
+                                         : "send a form, multipart or JSON, "
+                                           "without Content-Encoding", NULL);
     }
 
     if (!ngx_http_doi_gate_charset(r)) {

@@ -30,6 +30,7 @@ typedef enum {
 typedef struct ngx_http_doi_gate_s {
     ngx_http_doi_gate_conf_t  *conf;
     ngx_http_doi_gate_stage_e  stage;
+    doi_form_type_t            kind;        /* of the body                   */
     ngx_array_t                recipients;  /* ngx_http_doi_recipient_t      */
     ngx_str_t                  list;
     ngx_uint_t                 scope;       /* doi_optout_scope_t            */

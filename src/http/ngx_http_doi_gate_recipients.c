@@ -34,10 +34,9 @@ static ngx_int_t ngx_http_doi_gate_add(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_doi_gate_collect(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
 {
-    ngx_int_t        rc;
-    ngx_str_t        text;
-    doi_str_t        type;
-    doi_form_type_t  kind;
+    ngx_int_t  rc;
+    ngx_str_t  text;
+    doi_str_t  type;
 
     if (gate->conf->address) {
 
@@ -60,9 +59,7 @@ ngx_http_doi_gate_collect(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
         return rc;
     }
 
-    kind = ngx_http_doi_form_type(r);
-
-    switch (kind) {
+    switch (gate->kind) {
 
     case DOI_FORM_JSON:
         return ngx_http_doi_gate_json(r, gate, &text);
@@ -74,7 +71,7 @@ ngx_http_doi_gate_collect(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
         type.data = r->headers_in.content_type->value.data;
         type.len = r->headers_in.content_type->value.len;
 
-        return ngx_http_doi_gate_form(r, gate, kind, type, &text);
+        return ngx_http_doi_gate_form(r, gate, gate->kind, type, &text);
 
     default: /* DOI_FORM_UNKNOWN */
         return NGX_DECLINED;
