@@ -414,6 +414,13 @@ typedef struct {
 int doi_reply_get(doi_view_t *view, const uint8_t delivery[DOI_ID_SIZE],
     doi_reply_row_t *row);
 
+/*
+ * Replies to a contact go out in the order in which they were made.  1 if the
+ * one before this row of the outbox is still to be sent; one that is dead is
+ * not waited for.
+ */
+int doi_reply_waits(doi_view_t *view, const doi_outbox_t *row);
+
 
 /*
  * Statistics: rows of DOI_TABLE_STATS, written by EVENT: key day (4 bytes BE,

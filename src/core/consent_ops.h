@@ -7,6 +7,7 @@
  *   consent_ops.c    EVENT, BATCH
  *   consent_write.c  how an event is written
  *   consent_rows.c   the rows beside contacts and ledger
+ *   consent_reply.c  replies that wait, and their order
  *   consent_admin.c  TOKEN, ERASE, REVIEW, SWEEP
  *   ledger.c         keys, entries, how one is appended
  *   ledger_seal.c    INIT, SEAL
@@ -156,6 +157,11 @@ int doi_epoch_mac(const uint8_t *ledger_key, const uint8_t *before,
     uint32_t epoch, const uint8_t *body, uint8_t mac[DOI_MAC_SIZE]);
 
 
+int doi_row_put(doi_view_t *view, doi_table_t table, const uint8_t *key,
+    size_t key_len, const uint8_t *value, size_t len);
+int doi_row_del(doi_view_t *view, doi_table_t table, const uint8_t *key,
+    size_t key_len);
+
 /*
  * Rows that are found from a contact: key contact id || id, value "".  collect
  * gives the ids, *n of them, in memory of the view; it does not see what its
@@ -202,6 +208,10 @@ int doi_provider_key(const uint8_t contact[DOI_CONTACT_ID], doi_str_t id,
 int doi_reply_put(doi_view_t *view, doi_time_t now,
     const doi_contact_t *contact, unsigned state,
     const uint8_t salt[DOI_TARGET_SIZE], const doi_reply_row_t *row);
+
+/* With its rows in DOI_TABLE_MESSAGES, not that in the outbox. */
+int doi_reply_del(doi_view_t *view, const uint8_t delivery[DOI_ID_SIZE],
+    const uint8_t contact[DOI_CONTACT_ID]);
 
 int doi_review_put(doi_view_t *view, const doi_review_t *review);
 int doi_review_del(doi_view_t *view, const uint8_t id[DOI_ID_SIZE],

@@ -6,18 +6,6 @@
  *
  * DOI_TABLE_TOKENS: token id -> expires (4 BE), purpose (1), contact id, list.
  *
- * DOI_TABLE_MESSAGES: id of the delivery ->
- *
- *   offset  size  field
- *   0       1     version: 1
- *   1       1     reply: doi_reply_t
- *   2       12    token of the link to confirm; zeros: none
- *   14      4     when that expires
- *   18      1     L, bytes of list
- *   19      1     S, bytes of sender
- *   20      2     T, bytes of text
- *   22            list, sender, text
- *
  * DOI_TABLE_REVIEW: hour, hash of what is said ->
  *
  *   0       1     version: 1
@@ -34,8 +22,9 @@
  * since when (4 BE).  By contact, since the ids of a small provider may be as
  * simple as "1", and two providers may have the same.
  *
- * Tokens, messages and review rows have a second row each, contact id || id ->
- * "", by which an erasure finds them.  Numbers are unsigned and big-endian.
+ * Tokens, messages (consent_reply.c) and review rows have a second row each,
+ * contact id || id -> "", by which an erasure finds them.  Numbers are unsigned
+ * and big-endian.
  */
 
 #include <string.h>
@@ -46,10 +35,6 @@
 
 
 #define DOI_PERSON_KEY      16
-
-#define DOI_REPLY_VERSION   1
-#define DOI_REPLY_HEAD      22
-#define DOI_REPLY_TEXTS     (64 + 64 + 2048)
 
 #define DOI_REVIEW_VERSION  1
 #define DOI_REVIEW_HEAD     23
@@ -81,10 +66,6 @@ static int doi_person_key(doi_str_t person, uint8_t bytes[DOI_PERSON_KEY],
     doi_str_t *key);
 static int doi_person_store(doi_view_t *view, doi_str_t key, doi_str_t ids);
 static const uint8_t *doi_person_find(doi_str_t ids, const uint8_t *contact);
-static int doi_row_put(doi_view_t *view, doi_table_t table,
-    const uint8_t *key, size_t key_len, const uint8_t *value, size_t len);
-static int doi_row_del(doi_view_t *view, doi_table_t table,
-    const uint8_t *key, size_t key_len);
 
 
 int
@@ -444,92 +425,6 @@ doi_provider_key(const uint8_t contact[DOI_CONTACT_ID], doi_str_t id,
 
 
 int
-doi_reply_put(doi_view_t *view, doi_time_t now, const doi_contact_t *contact,
-    unsigned state, const uint8_t salt[DOI_TARGET_SIZE],
-    const doi_reply_row_t *row)
-{
-    uint8_t       event[DOI_ID_SIZE], *p;
-    uint8_t       bytes[DOI_REPLY_HEAD + DOI_REPLY_TEXTS];
-    doi_outbox_t  outbox;
-
-    if (row->list.len > doi_said_max[DOI_SAID_LIST]
-        || row->sender.len > doi_said_max[DOI_SAID_SENDER]
-        || row->text.len > doi_said_max[DOI_SAID_REPLY])
-    {
-        return DOI_ERROR;
-    }
-
-    bytes[0] = DOI_REPLY_VERSION;
-    bytes[1] = row->reply;
-    memcpy(bytes + 2, row->confirm, DOI_ID_SIZE);
-    doi_put32(bytes + 14, row->confirm_expires);
-    bytes[18] = (uint8_t) row->list.len;
-    bytes[19] = (uint8_t) row->sender.len;
-    doi_put16(bytes + 20, (uint16_t) row->text.len);
-    p = doi_str_put(bytes + DOI_REPLY_HEAD, row->list);
-    p = doi_str_put(p, row->sender);
-    p = doi_str_put(p, row->text);
-
-    memset(&outbox, 0, sizeof(outbox));
-    doi_event_id(contact->id, DOI_EVENT_CONSENT, contact->head_seq, event);
-    doi_delivery_id(event, DOI_DELIVER_MESSAGE, salt, outbox.id);
-    memcpy(outbox.booking, contact->id, DOI_CONTACT_ID);
-    outbox.kind = DOI_DELIVER_MESSAGE;
-    outbox.event = DOI_EVENT_CONSENT;
-    outbox.booking_state = (uint8_t) state;
-    outbox.created = now;
-    outbox.due = now;
-
-    if (doi_outbox_put(view, &outbox) != DOI_OK
-        || doi_row_put(view, DOI_TABLE_MESSAGES, outbox.id, DOI_ID_SIZE,
-                       bytes, (size_t) (p - bytes))
-           != DOI_OK)
-    {
-        return DOI_ERROR;
-    }
-
-    return doi_index_put(view, DOI_TABLE_MESSAGES, contact->id, outbox.id);
-}
-
-
-int
-doi_reply_get(doi_view_t *view, const uint8_t delivery[DOI_ID_SIZE],
-    doi_reply_row_t *row)
-{
-    int             rc;
-    uint8_t         head[DOI_REPLY_HEAD];
-    doi_str_t       key, value, rest;
-
-    key.data = delivery;
-    key.len = DOI_ID_SIZE;
-
-    rc = view->get(view, DOI_TABLE_MESSAGES, key, &value);
-
-    if (rc == DOI_NOT_FOUND) {
-        return DOI_NOT_FOUND;
-    }
-
-    if (rc != DOI_OK || !doi_arg_head(value, head, sizeof(head), &rest)
-        || head[0] != DOI_REPLY_VERSION || head[1] == DOI_REPLY_NONE
-        || head[1] >= DOI_REPLIES)
-    {
-        return DOI_ERROR;
-    }
-
-    memset(row, 0, sizeof(doi_reply_row_t));
-    row->reply = head[1];
-    memcpy(row->confirm, head + 2, DOI_ID_SIZE);
-    row->confirm_expires = doi_get32(head + 14);
-
-    return doi_str_take(&rest, head[18], &row->list)
-           && doi_str_take(&rest, head[19], &row->sender)
-           && doi_str_take(&rest, doi_get16(head + 20), &row->text)
-           && rest.len == 0
-           ? DOI_OK : DOI_ERROR;
-}
-
-
-int
 doi_review_put(doi_view_t *view, const doi_review_t *review)
 {
     uint8_t    id[DOI_ID_SIZE], *p;
@@ -685,7 +580,7 @@ doi_stat_add(doi_view_t *view, doi_time_t now, unsigned channel,
 }
 
 
-static int
+int
 doi_row_put(doi_view_t *view, doi_table_t table, const uint8_t *key,
     size_t key_len, const uint8_t *value, size_t len)
 {
@@ -700,7 +595,7 @@ doi_row_put(doi_view_t *view, doi_table_t table, const uint8_t *key,
 }
 
 
-static int
+int
 doi_row_del(doi_view_t *view, doi_table_t table, const uint8_t *key,
     size_t key_len)
 {

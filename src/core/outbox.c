@@ -26,7 +26,7 @@
 
 #include <openssl/evp.h>
 
-#include "booking_ops.h"
+#include "consent_ops.h"
 
 
 #define DOI_OUTBOX_VERSION      1
@@ -44,7 +44,6 @@ static int doi_has_target(unsigned kind);
 static void doi_outbox_id(const uint8_t *text, size_t len,
     uint8_t id[DOI_ID_SIZE]);
 static int doi_outbox_del(doi_view_t *view, const doi_outbox_t *row);
-static int doi_message_del(doi_view_t *view, const doi_outbox_t *row);
 static int doi_outbox_change(doi_view_t *view, const doi_outbox_t *was,
     const doi_outbox_t *row);
 static void doi_queue_key(const doi_outbox_t *row,
@@ -388,34 +387,8 @@ doi_outbox_del(doi_view_t *view, const doi_outbox_t *row)
         return DOI_ERROR;
     }
 
-    return row->kind == DOI_DELIVER_MESSAGE ? doi_message_del(view, row)
-                                            : DOI_OK;
-}
-
-
-/* What it says, and the row by which it is found from its contact. */
-
-static int
-doi_message_del(doi_view_t *view, const doi_outbox_t *row)
-{
-    uint8_t    index[2 * DOI_ID_SIZE];
-    doi_str_t  key;
-
-    memcpy(index, row->booking, DOI_ID_SIZE);
-    memcpy(index + DOI_ID_SIZE, row->id, DOI_ID_SIZE);
-
-    key.data = index;
-    key.len = sizeof(index);
-
-    if (view->del(view, DOI_TABLE_MESSAGES, key) != DOI_OK) {
-        return DOI_ERROR;
-    }
-
-    key.data = row->id;
-    key.len = DOI_ID_SIZE;
-
-    return view->del(view, DOI_TABLE_MESSAGES, key) == DOI_OK ? DOI_OK
-                                                              : DOI_ERROR;
+    return row->kind == DOI_DELIVER_MESSAGE
+           ? doi_reply_del(view, row->id, row->booking) : DOI_OK;
 }
 
 

@@ -560,6 +560,7 @@ ngx_http_doi_courier_look_row(void *data, doi_str_t key, doi_str_t value)
 
     if (doi_outbox_get(look->view, key.data + 5, row) != DOI_OK
         || doi_outbox_kind_name(row->kind) == NULL
+        || doi_reply_waits(look->view, row)
         || !ngx_http_doi_courier_has_room(look, row))
     {
         return DOI_OK;

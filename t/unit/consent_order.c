@@ -225,6 +225,220 @@ test_along(void)
 }
 
 
+/* The row in the outbox of what answers this message of Ada's. */
+
+static int
+find(test_store_t *store, const char *reply, doi_outbox_t *row)
+{
+    size_t           i;
+    int              found;
+    doi_str_t        value;
+    doi_reply_row_t  r;
+
+    found = 0;
+    test_begin(store);
+
+    for (i = 0; i < store->tables[DOI_TABLE_OUTBOX].n; i++) {
+        value.data = store->tables[DOI_TABLE_OUTBOX].rows[i].value;
+        value.len = store->tables[DOI_TABLE_OUTBOX].rows[i].vlen;
+
+        if (doi_outbox_decode(value, row) != DOI_OK
+            || row->kind != DOI_DELIVER_MESSAGE)
+        {
+            continue;
+        }
+
+        memcpy(row->id, store->tables[DOI_TABLE_OUTBOX].rows[i].key,
+               DOI_ID_SIZE);
+
+        if (doi_reply_get(&store->view, row->id, &r) == DOI_OK
+            && r.text.len == strlen(reply)
+            && memcmp(r.text.data, reply, r.text.len) == 0)
+        {
+            found = 1;
+            break;
+        }
+    }
+
+    test_end(store, 0);
+
+    return found;
+}
+
+
+/* 'w': waits for another, 'g': goes, '-': is not there. */
+
+static int
+waits(test_store_t *store, const char *reply)
+{
+    int           w;
+    doi_outbox_t  row;
+
+    if (!find(store, reply, &row)) {
+        return '-';
+    }
+
+    test_begin(store);
+    w = doi_reply_waits(&store->view, &row);
+    test_end(store, 0);
+
+    return w ? 'w' : 'g';
+}
+
+
+static void
+update(test_store_t *store, const char *reply, unsigned action,
+    doi_time_t now, doi_time_t due)
+{
+    doi_outbox_t      row;
+    test_answer_t     answer;
+    doi_outbox_arg_t  arg;
+
+    ok(find(store, reply, &row), "%s is there", reply);
+
+    memset(&arg, 0, sizeof(arg));
+    memcpy(arg.id, row.id, DOI_ID_SIZE);
+    arg.action = (uint16_t) action;
+    arg.due = due;
+    is_int(run(store, DOI_OP_OUTBOX_UPDATE, now, &arg, sizeof(arg), &answer),
+           DOI_WON, "and updated");
+}
+
+
+/* HELP, answered by that text. */
+
+static void
+ask(test_store_t *store, doi_time_t now, const char *id, const char *reply)
+{
+    event_t               e;
+    doi_consent_answer_t  a;
+
+    e = event(ADA, DOI_CONSENT_HELP, S);
+    e.said[DOI_SAID_MESSAGE_ID] = id;
+    e.reply[DOI_REPLY_HELP] = reply;
+    is_int(send(store, now, &e, &a), DOI_WON, "%s is asked for", reply);
+}
+
+
+static void
+is_line(test_store_t *store, const char *want, const char *name)
+{
+    size_t                   i;
+    char                     got[5];
+    static const char *const  replies[] = { "A", "B", "C", "D" };
+
+    for (i = 0; i < 4; i++) {
+        got[i] = (char) waits(store, replies[i]);
+    }
+
+    got[4] = '\0';
+    ok(strcmp(got, want) == 0, "%s: %s, should be %s", name, got, want);
+}
+
+
+static void
+test_order(void)
+{
+    event_t               e;
+    doi_outbox_t          row;
+    test_store_t          store = { 0 };
+    doi_consent_answer_t  a;
+
+    ask(&store, T, "1", "A");
+    is_line(&store, "g---", "the first goes");
+    ask(&store, T, "2", "B");
+    ask(&store, T, "3", "C");
+    is_line(&store, "gww-", "others of the same second wait");
+
+    update(&store, "A", DOI_OUTBOX_DEFER, T + 1, T + 900);
+    is_line(&store, "gww-", "while the first is tried again");
+    update(&store, "A", DOI_OUTBOX_DONE, T + 900, 0);
+    is_line(&store, "-gw-", "then the second goes");
+
+    /* whoever writes again is there */
+
+    update(&store, "B", DOI_OUTBOX_DEFER, T + 901, T + 5000);
+    ask(&store, T + 910, "4", "D");
+    is_line(&store, "-gww", "in their order");
+    ok(find(&store, "B", &row) && row.due == T + 910 && row.attempts == 1,
+       "what is before it is due now");
+    ok(find(&store, "C", &row) && row.due == T, "the others are as they were");
+
+    update(&store, "B", DOI_OUTBOX_BURY, T + 911, 0);
+    is_line(&store, "-ggw", "nobody waits for what is dead");
+    update(&store, "C", DOI_OUTBOX_DONE, T + 912, 0);
+    is_line(&store, "-g-g", "nor for what is done");
+    update(&store, "D", DOI_OUTBOX_DONE, T + 913, 0);
+    update(&store, "B", DOI_OUTBOX_RETRY, T + 914, 0);
+    is_line(&store, "-g--", "tried again by an operator");
+    ask(&store, T + 915, "1a", "A");
+    is_line(&store, "wg--", "it is waited for again");
+    update(&store, "B", DOI_OUTBOX_DONE, T + 916, 0);
+    update(&store, "A", DOI_OUTBOX_DONE, T + 916, 0);
+    is_int(store.tables[DOI_TABLE_MESSAGES].n, 0, "nothing is left");
+
+    /* of others */
+
+    ask(&store, T + 920, "5", "A");
+    e = event("+4930901820", DOI_CONSENT_HELP, S);
+    e.reply[DOI_REPLY_HELP] = "B";
+    (void) send(&store, T + 920, &e, &a);
+    is_line(&store, "gg--", "another contact does not wait");
+
+    e = event(ADA, DOI_CONSENT_HELP, S);
+    e.arg.channel = DOI_CHANNEL_WHATSAPP;
+    contact_id(DOI_CHANNEL_WHATSAPP, ADA, e.arg.contact);
+    e.reply[DOI_REPLY_HELP] = "C";
+    (void) send(&store, T + 920, &e, &a);
+    is_line(&store, "ggg-", "nor does another channel");
+
+    test_store_free(&store);
+}
+
+
+/* Without an id, the same within the hour is the same row: in its place. */
+
+static void
+test_again(void)
+{
+    int           i;
+    doi_outbox_t  row;
+    test_store_t  store = { 0 };
+
+    ask(&store, T, NULL, "A");
+    ask(&store, T + 1, "1", "B");
+    update(&store, "A", DOI_OUTBOX_DEFER, T + 2, T + 900);
+    ask(&store, T + 3, NULL, "A");
+    is_line(&store, "gw--", "still the first");
+    ok(find(&store, "A", &row) && row.due == T + 3, "due now");
+    update(&store, "A", DOI_OUTBOX_DONE, T + 4, 0);
+    is_line(&store, "-g--", "the other goes");
+    ask(&store, T + 5, NULL, "A");
+    is_line(&store, "wg--", "and is before what is made now");
+
+    /* a long line */
+
+    for (i = 0; i < 40; i++) {
+        char  id[8];
+
+        snprintf(id, sizeof(id), "n%d", i);
+        ask(&store, T + 6, id, "more");
+    }
+
+    update(&store, "B", DOI_OUTBOX_DEFER, T + 7, T + 900);
+    ask(&store, T + 8, "2", "C");
+    ok(find(&store, "B", &row) && row.due == T + 900,
+       "is not looked through to its end");
+    is_line(&store, "wgw-", "but kept");
+
+    is_int(admin(&store, DOI_OP_CONSENT_ERASE, T + 9, ADA, NULL, "op",
+                 "gdpr"), DOI_WON, "erased");
+    is_int(store.tables[DOI_TABLE_MESSAGES].n, 0, "nothing is left");
+
+    test_store_free(&store);
+}
+
+
 int
 main(void)
 {
@@ -232,6 +446,8 @@ main(void)
     test_late();
     test_form();
     test_along();
+    test_order();
+    test_again();
 
     return done_testing();
 }
