@@ -133,6 +133,8 @@ is((got($ada, 200))[-1], 'help 6', 'after all');
 # Those that were made are counted
 
 my $m = $t->metrics;
+is($m->{'doi_deliveries_total{kind="message",result="queued"}'}, 32 + 5 + 2,
+   'queued');
 is($m->{'doi_deliveries_total{kind="message",result="sent"}'}, 32 + 5 + 1,
    'sent');
 is($m->{'doi_deliveries_total{kind="message",result="dead"}'}, 1, 'dead');

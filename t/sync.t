@@ -76,6 +76,8 @@ ok(poll_until(15, sub {
     $busy;
 }), 'one waits') or diag(explain($t->get('/api/outbox')->json));
 is($busy->{kind}, 'sync', 'a sync');
+is($busy->{target}, 'http://127.0.0.1:' . $t->port('busy'),
+   'of which CRM, without the path');
 cmp_ok($busy->{due} - time, '>=', 5, 'not before Retry-After');
 like($busy->{error}, qr/429/, 'why');
 
@@ -95,5 +97,8 @@ like(($d->requests('hub'))[2]{body}, qr/"UNSUBSCRIBED"/, 'as such');
 
 like($t->get('/metrics')->body,
      qr/^doi_deliveries_total\{kind="sync",result="sent"\} [1-9]/m, 'counted');
+like($t->get('/metrics')->body,
+     qr/^doi_deliveries_total\{kind="sync",result="queued"\} [1-9]/m,
+     'those that were queued, too');
 
 done_testing();

@@ -533,7 +533,7 @@ ngx_http_doi_api_event_answer(ngx_http_doi_api_t *api, doi_result_t result,
                                         "source", doi_consent_name(a.from));
     }
 
-    ngx_http_doi_event_count(call->n, call->source, &a);
+    ngx_http_doi_event_count(call->n, call->source, 0, &a);
     ngx_http_doi_courier_wake();
 
     reply = a.reply == DOI_REPLY_NONE ? NULL : doi_reply_name(a.reply);

@@ -442,7 +442,7 @@ ngx_http_doi_import_done(ngx_http_doi_api_t *api, doi_result_t result,
 
         if (!im->dry && !a.refused) {
             ngx_http_doi_event_count(DOI_CONSENT_SUBSCRIBE, DOI_SOURCE_IMPORT,
-                                     &a);
+                                     DOI_CONSENT_QUIET, &a);
         }
     }
 

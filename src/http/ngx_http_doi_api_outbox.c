@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_doi_api.h"
+#include "ngx_http_doi_consent.h"
 
 
 typedef struct {
@@ -20,6 +21,8 @@ static int ngx_http_doi_outbox_row(void *data, doi_str_t key, doi_str_t value);
 static json_t *ngx_http_doi_outbox_json(const doi_outbox_t *row,
     ngx_http_doi_main_conf_t *conf);
 static json_t *ngx_http_doi_outbox_target(const doi_outbox_t *row,
+    ngx_http_doi_main_conf_t *conf);
+static ngx_str_t *ngx_http_doi_outbox_url(const doi_outbox_t *row,
     ngx_http_doi_main_conf_t *conf);
 static ngx_int_t ngx_http_doi_outbox_retry_done(ngx_http_doi_api_t *api,
     doi_result_t result, doi_str_t answer);
@@ -176,41 +179,62 @@ ngx_http_doi_outbox_json(const doi_outbox_t *row,
 }
 
 
-/* Of a webhook, without its path: that is often the secret of the receiver. */
+/* Without its path: that is often the secret of the receiver. */
 
 static json_t *
 ngx_http_doi_outbox_target(const doi_outbox_t *row,
     ngx_http_doi_main_conf_t *conf)
 {
-    u_char                  *p, *end;
+    u_char     *p, *end;
+    ngx_str_t  *url;
+
+    url = ngx_http_doi_outbox_url(row, conf);
+
+    if (url == NULL) {
+        return json_null();
+    }
+
+    end = url->data + url->len;
+    p = (u_char *) ngx_strstr(url->data, "://");
+    p = p ? p + 3 : url->data;
+
+    while (p < end && *p != '/' && *p != '?' && *p != '#') {
+        p++;
+    }
+
+    return json_stringn((char *) url->data, p - url->data);
+}
+
+
+/* Of a webhook or a CRM.  NULL: other kinds, and those no longer configured. */
+
+static ngx_str_t *
+ngx_http_doi_outbox_url(const doi_outbox_t *row,
+    ngx_http_doi_main_conf_t *conf)
+{
     ngx_uint_t               i;
+    ngx_http_doi_sync_t     *sync;
     ngx_http_doi_webhook_t  *hook;
 
+    if (row->kind == DOI_DELIVER_SYNC) {
+        sync = ngx_http_doi_sync_find(conf, row);
+
+        return sync ? &sync->url : NULL;
+    }
+
     if (row->kind != DOI_DELIVER_WEBHOOK || conf->webhooks == NULL) {
-        return json_null();
+        return NULL;
     }
 
     hook = conf->webhooks->elts;
 
     for (i = 0; i < conf->webhooks->nelts; i++) {
-
-        if (ngx_memcmp(hook[i].target, row->target, DOI_TARGET_SIZE) != 0) {
-            continue;
+        if (ngx_memcmp(hook[i].target, row->target, DOI_TARGET_SIZE) == 0) {
+            return &hook[i].url;
         }
-
-        end = hook[i].url.data + hook[i].url.len;
-        p = (u_char *) ngx_strstr(hook[i].url.data, "://");
-        p = p ? p + 3 : hook[i].url.data;
-
-        while (p < end && *p != '/' && *p != '?' && *p != '#') {
-            p++;
-        }
-
-        return json_stringn((char *) hook[i].url.data,
-                            p - hook[i].url.data);
     }
 
-    return json_null();
+    return NULL;
 }
 
 

@@ -82,6 +82,10 @@ typedef struct ngx_http_doi_sync_s {
                                                process that delivers         */
 } ngx_http_doi_sync_t;                      /* main conf, array              */
 
+/* Whom a DOI_DELIVER_SYNC is for; NULL: nobody that is configured. */
+ngx_http_doi_sync_t *ngx_http_doi_sync_find(ngx_http_doi_main_conf_t *conf,
+    const doi_outbox_t *row);
+
 /* doi_unsubscribe */
 
 typedef struct ngx_http_doi_unsubscribe_conf_s {
@@ -139,9 +143,9 @@ typedef struct ngx_http_doi_event_s {
 ngx_int_t ngx_http_doi_event_pack(ngx_http_doi_event_t *event, u_char *out,
     size_t size, size_t *len);
 
-/* What an event that was done adds to the metrics. */
+/* What an event that was done adds to the metrics; flags: those that it had. */
 void ngx_http_doi_event_count(ngx_uint_t event, ngx_uint_t source,
-    const doi_consent_answer_t *answer);
+    ngx_uint_t flags, const doi_consent_answer_t *answer);
 
 /* NGX_OK: done will be called; NGX_ERROR: it will not (503). */
 ngx_int_t ngx_http_doi_event(ngx_http_doi_event_t *event,

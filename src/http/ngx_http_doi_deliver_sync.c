@@ -28,8 +28,6 @@ typedef struct {
 } ngx_http_doi_sync_read_t;
 
 
-static ngx_http_doi_sync_t *ngx_http_doi_sync_find(
-    ngx_http_doi_main_conf_t *conf, const doi_outbox_t *row);
 static ngx_int_t ngx_http_doi_sync_load(ngx_http_doi_delivery_t *d,
     ngx_http_doi_sync_read_t *read);
 static doi_result_t ngx_http_doi_sync_read(doi_view_t *view, doi_time_t now,
@@ -90,7 +88,7 @@ ngx_http_doi_deliver_sync_paused(ngx_http_doi_main_conf_t *conf,
 }
 
 
-static ngx_http_doi_sync_t *
+ngx_http_doi_sync_t *
 ngx_http_doi_sync_find(ngx_http_doi_main_conf_t *conf, const doi_outbox_t *row)
 {
     ngx_uint_t            i;

@@ -20,6 +20,7 @@ typedef struct {
     void                      *data;
     u_char                     event;
     u_char                     source;
+    uint16_t                   flags;
 } ngx_http_doi_event_wait_t;
 
 typedef struct {
@@ -243,6 +244,7 @@ ngx_http_doi_event(ngx_http_doi_event_t *event, doi_store_done_pt done,
     wait->data = data;
     wait->event = event->arg.event;
     wait->source = event->arg.source;
+    wait->flags = event->arg.flags;
 
     if (ngx_http_doi_submit(DOI_OP_CONSENT_EVENT, arg, len,
                             ngx_http_doi_event_done, wait)
@@ -266,7 +268,7 @@ ngx_http_doi_event_done(void *data, doi_result_t result, doi_str_t answer)
 
     if (result == DOI_WON && answer.len >= sizeof(a)) {
         ngx_memcpy(&a, answer.data, sizeof(a));
-        ngx_http_doi_event_count(wait->event, wait->source, &a);
+        ngx_http_doi_event_count(wait->event, wait->source, wait->flags, &a);
         ngx_http_doi_courier_wake();
     }
 
@@ -280,7 +282,7 @@ ngx_http_doi_event_done(void *data, doi_result_t result, doi_str_t answer)
 
 void
 ngx_http_doi_event_count(ngx_uint_t event, ngx_uint_t source,
-    const doi_consent_answer_t *answer)
+    ngx_uint_t flags, const doi_consent_answer_t *answer)
 {
     ngx_http_doi_stats_t      *stats;
     ngx_http_doi_main_conf_t  *mcf;
@@ -294,6 +296,11 @@ ngx_http_doi_event_count(ngx_uint_t event, ngx_uint_t source,
 
     if (answer->reply == DOI_REPLY_PROMPT) {
         ngx_http_doi_count(&stats->prompts);
+    }
+
+    if (answer->reply != DOI_REPLY_NONE && !(flags & DOI_CONSENT_INLINE)) {
+        ngx_http_doi_count(&stats->queued[DOI_DELIVER_MESSAGE
+                                          - DOI_DELIVER_CONFIRM]);
     }
 
     if (event == DOI_CONSENT_CONFIRM && answer->from != answer->to

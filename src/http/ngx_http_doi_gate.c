@@ -617,6 +617,12 @@ ngx_http_doi_gate_learn(ngx_http_request_t *r, ngx_chain_t *in)
     if (last || gate->answer_len == NGX_HTTP_DOI_GATE_ANSWER) {
         ngx_http_doi_gate_stop(r, gate);
     }
+
+    /* more of it changes nothing */
+
+    if (gate->answer_len == NGX_HTTP_DOI_GATE_ANSWER) {
+        gate->answer = NULL;
+    }
 }
 
 

@@ -308,8 +308,8 @@ ngx_http_doi_metrics_deliveries(u_char *p, u_char *last,
     ngx_uint_t   i, kind;
 
     p = ngx_slprintf(p, last,
-                     "# HELP doi_deliveries_total Mails, webhooks and calendar "
-                     "updates: queued, sent, failed (tries), dead (given "
+                     "# HELP doi_deliveries_total Mails, webhooks, calendar "
+                     "updates, messages, CRMs: queued, sent, failed (tries), dead (given "
                      "up).\n"
                      "# TYPE doi_deliveries_total counter\n");
 
