@@ -37,6 +37,7 @@
  *   ngx_http_doi_gate.c, _gate_recipients.c, _conf_gate.c   doi_consent
  *   ngx_http_doi_deliver_sync.c  CRMs
  *   ngx_http_doi_metrics.c    Prometheus
+ *   ngx_http_doi_metrics_consent.c  ... prompts and confirmations by day
  */
 
 #ifndef NGX_HTTP_DOI_H
@@ -632,5 +633,8 @@ ngx_int_t ngx_http_doi_make_url(ngx_http_request_t *r,
 
 ngx_int_t ngx_http_doi_api_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_doi_metrics_handler(ngx_http_request_t *r);
+
+/* Consent by day, in the format of metrics; NULL: no memory. */
+ngx_buf_t *ngx_http_doi_metrics_measures(ngx_pool_t *pool);
 
 #endif /* NGX_HTTP_DOI_H */

@@ -118,8 +118,8 @@ ngx_http_doi_metrics_handler(ngx_http_request_t *r)
 {
     u_char                    *p;
     ngx_int_t                  rc;
-    ngx_buf_t                 *b;
-    ngx_chain_t                out;
+    ngx_buf_t                 *b, *measures;
+    ngx_chain_t                out[2];
     ngx_http_doi_main_conf_t  *mcf;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -141,11 +141,18 @@ ngx_http_doi_metrics_handler(ngx_http_request_t *r)
     p = ngx_http_doi_metrics_write(b->pos, b->end, mcf->stats);
 
     b->last = p;
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
+
+    measures = ngx_http_doi_metrics_measures(r->pool);
+    if (measures == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    measures->last_buf = (r == r->main);
+    measures->last_in_chain = 1;
 
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = b->last - b->pos;
+    r->headers_out.content_length_n = (b->last - b->pos)
+                                      + (measures->last - measures->pos);
 
     ngx_str_set(&r->headers_out.content_type,
                 "text/plain; version=0.0.4; charset=utf-8");
@@ -158,10 +165,12 @@ ngx_http_doi_metrics_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    out.buf = b;
-    out.next = NULL;
+    out[0].buf = b;
+    out[0].next = &out[1];
+    out[1].buf = measures;
+    out[1].next = NULL;
 
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_output_filter(r, out);
 }
 
 
