@@ -18,6 +18,7 @@ PROVEFLAGS   ?= --timer
 DESTDIR      ?=
 MODULES_DIR  ?= /usr/lib/nginx/modules
 MODULES_CONF ?= /usr/share/nginx/modules-available
+BINDIR       ?= /usr/bin
 
 ROOT         := $(CURDIR)
 override BUILD := $(abspath $(BUILD))
@@ -53,7 +54,7 @@ UNITS        := $(patsubst t/unit/%.c,$(BUILD)/unit/%,\
 BENCHES      := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(BENCH_FILES))
 FUZZERS      := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
 
-.PHONY: build install tools check unittest unittest-build test bench asan fuzz demo
+.PHONY: build install uninstall tools check unittest unittest-build test bench asan fuzz demo
 .PHONY: clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -97,13 +98,23 @@ $(MODULE): $(OBJS)/Makefile $(C_FILES) $(H_FILES) $(PAGES) tools/embed.sh \
 	@echo 'built $@'
 
 
-## install    the module and a load_module file; DESTDIR= is honoured
+## install    the module, a load_module file, doi-ledger; DESTDIR= is honoured
 
-install: $(MODULE)
-	install -d $(DESTDIR)$(MODULES_DIR) $(DESTDIR)$(MODULES_CONF)
+install: $(MODULE) $(BUILD)/doi-ledger
+	install -d $(DESTDIR)$(MODULES_DIR) $(DESTDIR)$(MODULES_CONF) \
+	    $(DESTDIR)$(BINDIR)
+	install -m 755 $(BUILD)/doi-ledger $(DESTDIR)$(BINDIR)/
 	install -m 644 $(MODULE) $(DESTDIR)$(MODULES_DIR)/
 	echo 'load_module modules/ngx_http_doi_module.so;' \
 	    > $(DESTDIR)$(MODULES_CONF)/50-mod-http-doi.conf
+
+
+## uninstall  what install has put there
+
+uninstall:
+	rm -f $(DESTDIR)$(MODULES_DIR)/ngx_http_doi_module.so \
+	    $(DESTDIR)$(MODULES_CONF)/50-mod-http-doi.conf \
+	    $(DESTDIR)$(BINDIR)/doi-ledger
 
 
 ## tools      doi-ledger, which verifies the consent ledger in a copy of a store
@@ -170,7 +181,7 @@ unittest-build: $(UNITS) $(BENCHES)
 ## test       everything: build, unit tests, t/*.t with a real nginx
 ##            (TESTS='t/a.t t/b.t' for some)
 
-test: build unittest
+test: build tools unittest
 	@DOI_MODULE=$(MODULE) DOI_BUILD=$(BUILD) DOI_NGINX=$(NGINX) \
 	    $(PROVE) $(PROVEFLAGS) -It/lib $(TESTS) </dev/null
 

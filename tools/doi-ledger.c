@@ -1,12 +1,7 @@
 /*
  * doi-ledger: verifies the consent ledger in a copy of a store, without nginx.
  *
- *   doi-ledger DIRECTORY ID:KEYFILE ... [--seal NUMBER:MAC]
- *
- * ID:KEYFILE are those of doi_key.  --seal: a seal that GET ledger/seal has
- * given earlier must be in the ledger.  Nothing is written.
- *
- * Exit status: 0 intact, 1 problems, 2 it could not be checked.
+ *   doi-ledger --help
  */
 
 #include <errno.h>
@@ -38,6 +33,8 @@ typedef struct {
 } ledger_t;
 
 
+static const char *arguments(ledger_t *ledger, int argc, char **argv);
+static int verify(ledger_t *ledger, const char *directory, doi_str_t arg);
 static int add_key(ledger_t *ledger, const char *arg);
 static int parse_seal(ledger_t *ledger, const char *arg);
 static int open_store(const char *path, MDB_env **env,
@@ -51,78 +48,141 @@ static doi_result_t find_seal(doi_view_t *view, doi_time_t now, doi_str_t arg,
 static int report(const ledger_t *ledger);
 
 
+static const char  usage[] =
+    "usage: doi-ledger DIRECTORY ID:KEYFILE ... [--seal NUMBER:MAC]\n"
+    "\n"
+    "Verifies the consent ledger in a copy of a store, without nginx.  Nothing\n"
+    "is written.\n"
+    "\n"
+    "  DIRECTORY          a copy of the store (mdb_copy STORE DIRECTORY), not one\n"
+    "                     that nginx is using\n"
+    "  ID:KEYFILE         as in doi_key, e.g. 1:/etc/nginx/doi.key; the key that\n"
+    "                     the ledger's secret is sealed with has to be there\n"
+    "  --seal NUMBER:MAC  what GET ledger/seal said once: it must be in there\n"
+    "  --help             this text\n"
+    "\n"
+    "Prints what is wrong, the counts, and the last seal.\n"
+    "\n"
+    "Exit status: 0 intact, 1 there are problems, 2 it could not be checked.\n";
+
+
 int
 main(int argc, char **argv)
 {
-    int                 i;
-    MDB_env            *env;
-    doi_str_t           arg;
-    doi_buf_t           out;
-    ledger_t            ledger;
-    doi_bview_t         view;
-    doi_lmdb_cursor_t   cursor;
+    int          rc;
+    doi_str_t    arg;
+    ledger_t     ledger;
+    const char  *directory;
 
     memset(&ledger, 0, sizeof(ledger));
-    memset(&out, 0, sizeof(out));
+
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0
+                      || strcmp(argv[1], "-h") == 0))
+    {
+        return fputs(usage, stdout) >= 0 && fflush(stdout) == 0 ? 0 : 2;
+    }
 
     ledger.ring = doi_keyring_new();
-
-    for (i = 2; i < argc; i++) {
-
-        if (strcmp(argv[i], "--seal") == 0 && i + 1 < argc) {
-            if (parse_seal(&ledger, argv[++i]) != DOI_OK) {
-                return 2;
-            }
-
-        } else if (ledger.ring == NULL
-                   || add_key(&ledger, argv[i]) != DOI_OK)
-        {
-            return 2;
-        }
-    }
-
-    if (argc < 3 || doi_keyring_count(ledger.ring) == 0) {
-        fprintf(stderr, "usage: doi-ledger DIRECTORY ID:KEYFILE ... "
-                        "[--seal NUMBER:MAC]\n");
-        return 2;
-    }
-
-    if (open_store(argv[1], &env, &cursor) != DOI_OK) {
-        return 2;
-    }
+    directory = arguments(&ledger, argc, argv);
 
     arg.data = (uint8_t *) &ledger;
     arg.len = sizeof(ledger);
 
-    doi_bview_init(&view, &doi_lmdb_backend, &cursor);
+    rc = directory != NULL && verify(&ledger, directory, arg) == DOI_OK
+         ? report(&ledger) : 2;
 
-    ledger.why = "the store has no consent ledger";
+    doi_keyring_free(ledger.ring);
 
-    if (doi_bview_run(&view, read_secret, 0, arg, &out) != DOI_WON) {
-        fprintf(stderr, "doi-ledger: %s\n", ledger.why);
-        return 2;
+    return rc;
+}
+
+
+/* The directory; NULL: they are wrong, and it is said. */
+
+static const char *
+arguments(ledger_t *ledger, int argc, char **argv)
+{
+    int          i, rc;
+    const char  *directory;
+
+    directory = NULL;
+
+    for (i = 1; i < argc; i++) {
+
+        if (strcmp(argv[i], "--seal") == 0 && i + 1 < argc) {
+            rc = parse_seal(ledger, argv[++i]);
+
+        } else if (argv[i][0] == '-') {
+            fprintf(stderr, "doi-ledger: \"%s\" is no option\n%s", argv[i],
+                    usage);
+            return NULL;
+
+        } else if (directory == NULL) {
+            directory = argv[i];
+            rc = DOI_OK;
+
+        } else {
+            rc = ledger->ring == NULL ? DOI_ERROR : add_key(ledger, argv[i]);
+        }
+
+        if (rc != DOI_OK) {
+            return NULL;
+        }
     }
 
-    do {
-        if (doi_bview_run(&view, verify_piece, 0, arg, &out) != DOI_WON) {
-            fprintf(stderr, "doi-ledger: the store cannot be read\n");
-            return 2;
-        }
-    } while (!ledger.verify.done);
-
-    if (ledger.seal
-        && doi_bview_run(&view, find_seal, 0, arg, &out) != DOI_WON)
+    if (directory == NULL || ledger->ring == NULL
+        || doi_keyring_count(ledger->ring) == 0)
     {
-        fprintf(stderr, "doi-ledger: the store cannot be read\n");
-        return 2;
+        fputs(usage, stderr);
+        return NULL;
+    }
+
+    return directory;
+}
+
+
+static int
+verify(ledger_t *ledger, const char *directory, doi_str_t arg)
+{
+    int                 rc;
+    MDB_env            *env;
+    doi_buf_t           out;
+    doi_bview_t         view;
+    doi_lmdb_cursor_t   cursor;
+
+    memset(&out, 0, sizeof(out));
+
+    if (open_store(directory, &env, &cursor) != DOI_OK) {
+        return DOI_ERROR;
+    }
+
+    doi_bview_init(&view, &doi_lmdb_backend, &cursor);
+
+    ledger->why = "the store has no consent ledger";
+    rc = doi_bview_run(&view, read_secret, 0, arg, &out) == DOI_WON;
+
+    if (rc) {
+        ledger->why = "the store cannot be read";
+
+        do {
+            rc = doi_bview_run(&view, verify_piece, 0, arg, &out) == DOI_WON;
+        } while (rc && !ledger->verify.done);
+    }
+
+    if (rc && ledger->seal) {
+        rc = doi_bview_run(&view, find_seal, 0, arg, &out) == DOI_WON;
     }
 
     doi_bview_free(&view);
     mdb_txn_abort(cursor.txn);
     mdb_env_close(env);
-    doi_keyring_free(ledger.ring);
 
-    return report(&ledger);
+    if (!rc) {
+        fprintf(stderr, "doi-ledger: %s\n", ledger->why);
+        return DOI_ERROR;
+    }
+
+    return DOI_OK;
 }
 
 
@@ -204,6 +264,7 @@ open_store(const char *path, MDB_env **env, doi_lmdb_cursor_t *cursor)
     int  rc;
 
     memset(cursor, 0, sizeof(*cursor));
+    *env = NULL;
 
     rc = mdb_env_create(env);
 
@@ -225,6 +286,8 @@ open_store(const char *path, MDB_env **env, doi_lmdb_cursor_t *cursor)
 
     if (rc != 0) {
         fprintf(stderr, "doi-ledger: %s: %s\n", path, mdb_strerror(rc));
+        mdb_txn_abort(cursor->txn);
+        mdb_env_close(*env);
         return DOI_ERROR;
     }
 
