@@ -115,9 +115,12 @@ sub open_files {
 # data.mdb may be mapped only
 sub has_data { slurp("/proc/$_[0]/maps") =~ m{\Q$dir\E/store/data\.mdb} }
 
-my @workers = $t->workers;
+my @workers;
 
-ok(poll_until(10, sub { 2 == grep { has_data($_) } @workers }),
+ok(poll_until(20, sub {
+       @workers = $t->workers;
+       2 == grep { has_data($_) } @workers;
+   }),
    'every worker has the store open');
 is(mode_and_owner(), "0700 $user", 'mode and owner once it runs');
 

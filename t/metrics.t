@@ -20,6 +20,10 @@ http {
             proxy_pass http://127.0.0.1:%%PORT:app%%;
             proxy_read_timeout 300ms;
         }
+        location /patient/ {
+            doi_link $arg_t scope=s;
+            proxy_pass http://127.0.0.1:%%PORT:app%%;
+        }
         location /api/ { doi_api read mint resolve; }
         location = /metrics { doi_metrics; }
     }
@@ -181,7 +185,8 @@ for (
 
 my $before = $t->metrics;
 my @many = map { token() } 1 .. 100;
-my @r = $t->many(100, sub { [ POST => "/book/?t=$many[$_[0]]", body => 'x' ] });
+my @r = $t->many(100, sub {
+    [ POST => "/patient/?t=$many[$_[0]]", body => 'x' ] });
 is_deeply($t->statuses(@r), { 200 => 100 }, '100 bookings');
 ok(poll_until(5, sub {
     $m = $t->metrics;
