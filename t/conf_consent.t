@@ -416,6 +416,11 @@ for my $bad ('news', ':1', 'news:', '') {
     bad("sync: list=$bad", qr/invalid "list=$bad" of "doi_sync": give "list=NAME:ID"/,
         "doi_sync json https://h/ $secret list=$bad;", '');
 }
+for my $bad ('news:a', 'news:1x', 'news:-1', 'news:1000000000000000000') {
+    bad("sync: hubspot, list=$bad",
+        qr/invalid "list=$bad" of "doi_sync hubspot": give the number/,
+        "doi_sync hubspot https://h/ $secret list=$bad;", '');
+}
 bad('sync: a list twice', qr/"list=news:2" of "doi_sync" names a list for the second time/,
     "doi_sync json https://h/ $secret list=news:1 list=news:2;", '');
 for my $param ('ca_file=', 'allow=all') {

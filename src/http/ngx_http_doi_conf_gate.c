@@ -8,7 +8,7 @@
 
 #define NGX_HTTP_DOI_SECRET_FILE  4096  /* bytes of a secret's file          */
 #define NGX_HTTP_DOI_SYNCS        16
-#define NGX_HTTP_DOI_SYNC_DIGITS  18    /* of a number of HubSpot's */
+#define NGX_HTTP_DOI_SYNC_DIGITS  18    /* of a number of HubSpot's          */
 
 
 static char *ngx_http_doi_gate_param(ngx_conf_t *cf,
@@ -469,10 +469,6 @@ ngx_http_doi_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (sync->crm == DOI_CRM_HUBSPOT && sync->lists == NULL) {
         return "of hubspot needs \"list=NAME:ID\": a list, and the id of its "
                "subscription type";
-    }
-
-    if (sync->crm == DOI_CRM_HUBSPOT && sync->lists == NULL) {
-        return "hubspot needs \"list=NAME:ID\"";
     }
 
     mcf->consent = 1;
