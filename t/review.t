@@ -19,6 +19,8 @@ http {
     %%HTTP%%
     doi_store %%DIR%%/store size=16m;
     doi_key 1 file:%%KEY%%;
+    doi_gateway sms json http://127.0.0.1:%%PORT:nobody%%/
+                secret_file=%%DIR%%/secret allow=private;
     server {
         listen 127.0.0.1:%%PORT:http%%;
         location = /in {

@@ -2,15 +2,9 @@
  * doi_consent: whom a request is for.
  *
  * The app behind may read a request in more ways than one: a name in upper
-<<<<<<< HEAD
- * case, a field twice, "to[]", an argument in the query.  Whatever it might
- * take for a recipient is taken for one here, and what cannot be read is
- * refused.
-=======
  * case, a field twice, "to[]", an argument in the query, fields with semicolons
  * between them.  Whatever it might take for a recipient is taken for one here,
  * and what cannot be read is refused.
->>>>>>> 8a9a21c (The gate: several fields, names as PHP and old parsers read them, charsets, subrequests)
  */
 
 #include "ngx_http_doi_gate.h"
