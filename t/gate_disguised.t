@@ -111,6 +111,17 @@ for my $name ('messages[0][to][number]', 'messages[][to][number]',
 
 refused('another path', 422, '/path', form => { 'messages[0][from]' => $yes });
 
+# What apps take lists apart at
+
+passes('semicolon between recipients', '/send', json => { to => "$yes;$yes" });
+passes('a line for each', '/send', json => { to => "$yes\r\n$yes\r\n" });
+refused('semicolon, out', 403, '/send', json => { to => "$yes;$out" });
+refused('lines, out', 403, '/send', json => { to => "$yes\n$out" });
+refused('line end in a number', 422, '/send',
+        json => { to => '+49151123456' . "\n" . '70' });
+refused('tab in a number', 422, '/send',
+        json => { to => '+49151123456' . "\t" . '70' });
+
 # Twilio takes both at one address
 
 refused('WhatsApp instead of SMS', 422, '/send', form => { to => "whatsapp:$yes" });

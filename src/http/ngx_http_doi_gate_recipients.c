@@ -255,24 +255,32 @@ ngx_http_doi_gate_is(ngx_http_doi_gate_t *gate, u_char *name, size_t len)
 }
 
 
-/* "+491511, +491512" */
+/* "+491511, +491512": also with semicolons, or one on each line. */
 
 ngx_int_t
 ngx_http_doi_gate_split(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
     const u_char *data, size_t len)
 {
     ngx_int_t      rc;
-    const u_char  *p, *last, *comma;
+    const u_char  *p, *last, *end;
 
     last = data + len;
 
-    for (p = data; p < last; p = comma + 1) {
+    for (p = data; p < last; p = end + 1) {
 
-        for (comma = p; comma < last && *comma != ','; comma++) {
+        for (end = p;
+             end < last && *end != ',' && *end != ';'
+             && (*end < '\t' || *end > '\r');
+             end++)
+        {
             /* void */
         }
 
-        rc = ngx_http_doi_gate_add(r, gate, p, comma - p);
+        if (end == p) {
+            continue;
+        }
+
+        rc = ngx_http_doi_gate_add(r, gate, p, end - p);
         if (rc != NGX_OK) {
             return rc;
         }
