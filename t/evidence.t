@@ -133,6 +133,26 @@ entry('email:i@example.org', source => 'import', event => 'imported',
       from => 'none', to => 'double', given => 1577923200, actor => 'boss',
       reason => 'a list', wording => "Old\r\nwords");
 
+# One who cannot make up his mind
+
+for my $post (1 .. 20) {
+    my $body = encode_json({ messages => [ map { {
+        id => "n$post-$_", channel => 'sms', from => '+4915112340011',
+        text => $_ % 2 ? 'START' : 'STOP' } } 1 .. 252 ] });
+
+    my $r = $t->post('/in', body => $body, type => 'application/json',
+                     headers => { 'X-Doi-Signature-256' => 'sha256='
+                                  . hmac_sha256_hex($body, 's3cret') });
+    is($r->status, 200, "252 messages, $post") or last;
+}
+
+my $all = $t->get('/api/contacts/sms:+4915112340011/evidence')->json;
+is($all->{head_seq}, 5040, 'that many entries');
+is(scalar @{$all->{entries}}, 5000, 'the first 5000 are shown');
+ok($all->{truncated}, '... and that there are more');
+ok(!$t->get('/api/contacts/email:i@example.org/evidence')->json->{truncated},
+   'not elsewhere');
+
 ok($t->get('/api/ledger/verify')->json->{intact}, 'the ledger is whole');
 
 done_testing();

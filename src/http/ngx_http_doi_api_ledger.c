@@ -85,7 +85,7 @@ ngx_http_doi_api_evidence_read(doi_view_t *view, doi_time_t now, doi_str_t arg,
     json_decref(evidence.call->json);
 
     evidence.call->json =
-        json_pack("{s:s%, s:s?, s:s%, s:s%, s:b, s:i, s:o, s:[]}",
+        json_pack("{s:s%, s:s?, s:s%, s:s%, s:b, s:i, s:o, s:b, s:[]}",
                   "id", (char *) id, (size_t) DOI_ID_CHARS,
                   "channel", doi_channel_name(evidence.record.channel),
                   "address", (char *) evidence.record.address.data,
@@ -96,6 +96,7 @@ ngx_http_doi_api_evidence_read(doi_view_t *view, doi_time_t now, doi_str_t arg,
                   "head_seq", (int) evidence.record.head_seq,
                   "head_mac", ngx_http_doi_hex_json(evidence.record.head_mac,
                                                     32),
+                  "truncated", 0,
                   "entries");
 
     if (evidence.call->json == NULL) {
@@ -124,9 +125,15 @@ ngx_http_doi_api_evidence_row(void *data, doi_str_t key, doi_str_t value)
     doi_entry_t   entry;
 
     if (key.len != DOI_CONTACT_ID + 4
-        || ngx_memcmp(key.data, evidence->record.id, DOI_CONTACT_ID) != 0
-        || evidence->n == NGX_HTTP_DOI_ENTRIES)
+        || ngx_memcmp(key.data, evidence->record.id, DOI_CONTACT_ID) != 0)
     {
+        return DOI_NOT_FOUND;
+    }
+
+    if (evidence->n == NGX_HTTP_DOI_ENTRIES) {
+        evidence->failed = (json_object_set_new(evidence->call->json,
+                                                "truncated", json_true())
+                            != 0);
         return DOI_NOT_FOUND;
     }
 
