@@ -151,6 +151,16 @@ ok(poll_until(10, sub {
 }), 'the secret is sealed anew');
 ok($t->get('/api/ledger/verify')->json->{intact}, 'and the ledger is whole');
 
+# Nginx starts anew.
+
+my $hashed = client(1);
+$t->stop;
+$t->start;
+ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+   'the ledger is open again');
+event(9);
+is(client(9), $hashed, 'the same hash for the same address');
+
 # A stranger's key
 
 conf('doi_key 3 file:%%KEY:three%%;')->reload;

@@ -5,9 +5,7 @@
 
 #include "ngx_http_doi_consent.h"
 #include "../core/escape.h"
-
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include "../core/hmac.h"
 
 
 #define NGX_HTTP_DOI_CLIENT_HASHED 16       /* bytes of a hashed address     */
@@ -406,26 +404,20 @@ ngx_http_doi_client_truncate(ngx_http_request_t *r, ngx_str_t *client)
 static ngx_int_t
 ngx_http_doi_client_hash(ngx_http_request_t *r, ngx_str_t *client)
 {
-    u_char                   *p, mac[EVP_MAX_MD_SIZE];
-    u_char                    text[sizeof("client:") - 1
-                                   + NGX_SOCKADDR_STRLEN];
-    unsigned                  len;
+    u_char                    mac[DOI_SHA256_SIZE];
+    doi_str_t                 parts[2] = { doi_str("client:") };
     const doi_ledger_keys_t  *keys;
 
     keys = ngx_http_doi_ledger();
 
-    if (keys == NULL || r->connection->addr_text.len > NGX_SOCKADDR_STRLEN) {
+    if (keys == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_cpymem(text, "client:", sizeof("client:") - 1);
-    p = ngx_cpymem(p, r->connection->addr_text.data,
-                   r->connection->addr_text.len);
+    parts[1].data = r->connection->addr_text.data;
+    parts[1].len = r->connection->addr_text.len;
 
-    if (HMAC(EVP_sha256(), keys->contact, sizeof(keys->contact), text,
-             p - text, mac, &len)
-        == NULL)
-    {
+    if (doi_hmac(keys->contact, parts, 2, mac) != DOI_OK) {
         return NGX_ERROR;
     }
 

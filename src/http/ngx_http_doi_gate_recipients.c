@@ -20,7 +20,7 @@ static ngx_int_t ngx_http_doi_gate_form(ngx_http_request_t *r,
     ngx_str_t *text);
 static size_t ngx_http_doi_gate_flat(u_char *name, size_t len);
 static ngx_uint_t ngx_http_doi_gate_is(ngx_http_doi_gate_t *gate,
-    u_char *name, size_t len);
+    const u_char *name, size_t len);
 static ngx_int_t ngx_http_doi_gate_add(ngx_http_request_t *r,
     ngx_http_doi_gate_t *gate, const u_char *data, size_t len);
 
@@ -223,7 +223,8 @@ ngx_http_doi_gate_flat(u_char *name, size_t len)
 /* Also "to.x"; PHP has "_" for dots, blanks and brackets. */
 
 static ngx_uint_t
-ngx_http_doi_gate_is(ngx_http_doi_gate_t *gate, u_char *name, size_t len)
+ngx_http_doi_gate_is(ngx_http_doi_gate_t *gate, const u_char *name,
+    size_t len)
 {
     size_t      j;
     ngx_str_t  *to;
