@@ -19,6 +19,8 @@ http {
     doi_base_url http://127.0.0.1:%%PORT:http%%;
     doi_url confirm /c/$doi_token;
     doi_mail maildir:%%DIR%%/mail from=news@example.org;
+    doi_gateway sms json http://127.0.0.1:%%PORT:nobody%%/
+                secret_file=%%DIR%%/secret allow=private;
     set_real_ip_from 127.0.0.1;
     real_ip_header X-Real-IP;
     server {

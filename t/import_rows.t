@@ -123,10 +123,10 @@ is(list_of('email:x@example.org')->{status}, undef, 'nothing of that is there');
 
 $n = import_csv("email,person,reason,wording\n"
                 . 'e@example.org,' . 'p' x 128 . ',' . 'r' x 512 . ','
-                . 'w' x 2048 . "\n"
+                . 'w' x 8192 . "\n"
                 . 'f@example.org,' . 'p' x 129 . ",,\n"
                 . 'g@example.org,,' . 'r' x 513 . ",\n"
-                . 'h@example.org,,,' . 'w' x 2049 . "\n"
+                . 'h@example.org,,,' . 'w' x 8193 . "\n"
                 . 'j@example.org,,"a' . "\x01" . "b\",\n")->json;
 is_deeply([ @{$n}{qw(created invalid)} ], [ 1, 4 ], 'texts that are too long')
     or diag(explain($n));
