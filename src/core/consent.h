@@ -331,7 +331,7 @@ typedef struct {
    len; doi_consent_arg_t and what follows it, len bytes, padded to 4 }.  The
    answer is n doi_consent_answer_t.  All of them, or none. */
 
-#define DOI_BATCH_MAX       200
+#define DOI_BATCH_MAX       64
 
 
 /*

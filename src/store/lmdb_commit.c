@@ -46,7 +46,7 @@
 #define COMMIT_IDLE         10000000ULL         /* ns after the last batch    */
 #define COMMIT_AGE          250000000ULL        /* ns after the first         */
 #define COMMIT_RETRY        1000000000ULL       /* ns after a failure         */
-#define COMMIT_ROWS         8192U       /* LMDB keeps their pages in memory   */
+#define COMMIT_ROWS         16384U      /* LMDB keeps their pages in memory   */
 #define COMMIT_GROW         8388608U
 #define COMMIT_GROWS        16          /* in the life of a process           */
 
