@@ -181,6 +181,12 @@ doi_phone_ascii(doi_str_t text, char *p, const char **err)
     s = text.data;
 
     for (end = text.len ? s + text.len : s; s < end; /* void */ ) {
+
+        if (doi_is_digit(*s) || *s == '+') {
+            *p++ = (char) *s++;
+            continue;
+        }
+
         c = doi_char_next(&s, end);
 
         if (c == DOI_CHAR_NONE) {

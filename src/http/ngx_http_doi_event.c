@@ -70,6 +70,7 @@ ngx_http_doi_contact(ngx_pool_t *pool, ngx_uint_t channel, ngx_str_t *text,
         rc = doi_email_normalise(s, doi_idn, &out, err);
 
     } else if (channel == DOI_CHANNEL_SMS
+               && ngx_strlchr(text->data, text->data + text->len, ':')
                && ngx_strlcasestrn(text->data, text->data + text->len,
                                    (u_char *) "whatsapp",
                                    sizeof("whatsapp") - 2))
