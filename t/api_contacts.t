@@ -33,6 +33,10 @@ http {
             doi_consent single to=To channel=sms;
             proxy_pass http://127.0.0.1:%%PORT:app%%;
         }
+        location /strict {
+            doi_consent double to=To channel=sms;
+            proxy_pass http://127.0.0.1:%%PORT:app%%;
+        }
     }
 }
 EOC
@@ -98,6 +102,8 @@ is(event({ event => 'override' }, with => \@boss,
 $r = event({ event => 'override', reason => 'by letter' }, with => \@boss,
            at => '/boss/contacts/sms:+4915112345678/events');
 is($r->json->{status}, 'single', 'override') or diag($r->body);
+is($t->post('/strict', form => { To => '+4915112345678' })->status, 200,
+   'which is good for every gate');
 
 for my $bad ({}, { event => 'other' }, { event => 'subscribe', level => 'x' },
              { event => 'subscribe', source => 'web' },

@@ -30,6 +30,7 @@ http {
     server {
         listen 127.0.0.1:%%PORT:http%%;
         location = /single {
+            doi_url confirm /confirm/$doi_token;
             doi_subscribe channel=email address=email list=news wording=$http_x_w;
             proxy_pass http://127.0.0.1:%%PORT:app%%;
         }
@@ -46,7 +47,7 @@ http {
             doi_subscribe channel=email address=email;
         }
         location ~ ^/confirm/(?<token>[^/]+)$ { doi_confirm $token; }
-        location /api/ { doi_api read; }
+        location /api/ { doi_api consent; }
     }
 }
 EOC
@@ -172,6 +173,34 @@ is(scalar(@sent), 1, 'one prompt');
 my $json = JSON::PP::decode_json($sent[0]{body});
 like($sent[0]{body}, qr/\+491512345678/, 'to the number');
 like($sent[0]{body}, qr/reply YES .* STOP/, 'asks for the keyword');
+
+# Anybody can fill in a form: who has opted out is asked, whatever its level.
+
+sub state_of {
+    my ($l) = grep { $_->{list} eq 'news' }
+                   @{$t->get("/api/contacts/email:$_[0]")->json->{lists}};
+
+    return $l->{status};
+}
+
+is($t->post('/single', form => { email => 'o@example.org' })->status, 200,
+   'subscribed at once');
+is($t->post('/api/contacts/email:o@example.org/events',
+            json => { event => 'stop', list => 'news' })->status, 200,
+   'opts out');
+
+for my $time (qw(once twice)) {
+    $r = $t->post('/single', form => { email => 'o@example.org' },
+                  accept => 'application/json');
+    is($r->status, 202, "the form again, $time: 202");
+    is($r->json->{code}, 'subscribe_check', '... asked to confirm');
+    is(state_of('o@example.org'), 'pending', '... not in');
+}
+
+$link = link_of('o@example.org');
+is($t->post($link, form => { action => 'confirm' })->status, 200,
+   'the link of the mail');
+is(state_of('o@example.org'), 'double', 'lets in again');
 
 # Limits
 

@@ -204,6 +204,14 @@ doi_consent_step(doi_consent_t *consent, unsigned event, unsigned source,
         return;
     }
 
+    /* Anybody can fill in a form: it takes an opt-out back only when confirmed. */
+
+    if (source == DOI_SOURCE_WEB && (consent->state == DOI_CONSENT_OPTED_OUT
+                                     || consent->state == DOI_CONSENT_PENDING))
+    {
+        level = DOI_CONSENT_DOUBLE;
+    }
+
     column = doi_consent_column(event, level);
 
     if (column < 0 || consent->state >= DOI_CONSENT_STATES
@@ -452,6 +460,7 @@ doi_consent_allows(const doi_consent_t *consent, unsigned level,
 
     case DOI_CONSENT_SINGLE:
         return level == DOI_CONSENT_SINGLE
+               || consent->overridden
                || (since != 0 && consent->opted_in != 0
                    && consent->opted_in < since);
 

@@ -18,6 +18,9 @@
  *       that too while pending or while a prompt is outstanding.
  *   -   no change; SUBSCRIBE of single or double replies CONFIRMED once more.
  *
+ * A SUBSCRIBE from a form (DOI_SOURCE_WEB) is a double one at pending and
+ * opted_out, whatever the level: anybody can fill it in.
+ *
  * From opted_out lead only the contact's own SUBSCRIBE (DOI_SOURCE_WEB,
  * KEYWORD, IVR) and OVERRIDE; SUBSCRIBE from anybody else is refused there, and
  * so is OVERRIDE from IMPORT, PROVIDER or SYNC anywhere.  Where P stands at

@@ -106,6 +106,7 @@ typedef struct {
         uint8_t     hash[DOI_LIST_HASH];
         uint8_t     state;
         doi_time_t  opted_in;   /* 0: not                                    */
+        uint8_t     overridden;
     }            lists[DOI_LISTS_MAX];
     uint32_t     epoch;         /* that is looked at                         */
     uint32_t     count;         /* of its heads so far, with their digest    */

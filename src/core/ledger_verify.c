@@ -378,6 +378,7 @@ doi_check_status(doi_verify_t *v, const doi_entry_t *entry)
         for (i = 0; i < v->nlists; i++) {
             v->lists[i].state = DOI_CONSENT_OPTED_OUT;
             v->lists[i].opted_in = 0;
+            v->lists[i].overridden = 0;
         }
 
         return;
@@ -399,7 +400,12 @@ doi_check_status(doi_verify_t *v, const doi_entry_t *entry)
 
         memcpy(v->lists[i].hash, entry->list_hash, DOI_LIST_HASH);
         v->lists[i].opted_in = 0;
+        v->lists[i].overridden = 0;
         v->nlists++;
+    }
+
+    if (entry->from != entry->to) {
+        v->lists[i].overridden = entry->event == DOI_CONSENT_OVERRIDE;
     }
 
     v->lists[i].state = entry->to;
@@ -502,6 +508,13 @@ doi_check_lists(doi_verify_t *v, const doi_contact_t *contact)
         {
             doi_problem(v, v->contact, "the time of its consent is not that "
                         "of its entries");
+        }
+
+        if (k < v->nlists
+            && list->consent.overridden != v->lists[k].overridden)
+        {
+            doi_problem(v, v->contact, "its override is not that of its "
+                        "entries");
         }
 
         if (k < v->nlists ? list->consent.state == v->lists[k].state

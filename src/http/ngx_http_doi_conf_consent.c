@@ -528,5 +528,22 @@ ngx_http_doi_check_subscribe(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    /* it asks for less, but may be put where nothing can be sent */
+
+    if (sub->channel == DOI_CHANNEL_EMAIL
+        ? mcf->mail == NULL || conf->base_url == NULL
+          || conf->url[DOI_PURPOSE_CONFIRM] == NULL
+        : mcf->gateways[sub->channel] == NULL)
+    {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"doi_subscribe\" cannot ask anybody to confirm, "
+                           "so who has opted out cannot come back by this "
+                           "form: %s",
+                           sub->channel == DOI_CHANNEL_EMAIL
+                           ? "give \"doi_mail\", \"doi_base_url\" and "
+                             "\"doi_url confirm\""
+                           : "give a \"doi_gateway\"");
+    }
+
     return ngx_http_doi_default_limits(cf, conf);
 }

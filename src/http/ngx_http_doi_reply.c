@@ -150,7 +150,8 @@ ngx_http_doi_event_replies(ngx_http_request_t *r, ngx_http_doi_event_t *event,
 
         if (!(may & ngx_http_doi_may(reply))
             || (reply == DOI_REPLY_PROMPT
-                && event->arg.level != DOI_CONSENT_DOUBLE))
+                && event->arg.level != DOI_CONSENT_DOUBLE
+                && event->arg.source != DOI_SOURCE_WEB))
         {
             continue;
         }
@@ -163,6 +164,12 @@ ngx_http_doi_event_replies(ngx_http_request_t *r, ngx_http_doi_event_t *event,
                 && ngx_http_doi_reply_link(r, event, &link) != NGX_OK)
             {
                 return NGX_ERROR;
+            }
+
+            /* a mail is answered by its link alone */
+
+            if (link.len == 0 && event->arg.channel == DOI_CHANNEL_EMAIL) {
+                continue;
             }
 
             vars.link.data = link.data;

@@ -293,7 +293,11 @@ ngx_http_doi_subscribe_answered(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
                       "person has too many lists or contacts");
     }
 
-    if (conf->subscribe->level == DOI_CONSENT_DOUBLE) {
+    /* who has opted out is asked, whatever the level */
+
+    if (conf->subscribe->level == DOI_CONSENT_DOUBLE
+        || (ctx->result == DOI_WON && b->consent.to == DOI_CONSENT_PENDING))
+    {
         b->state = "pending";
         return ngx_http_doi_send_page(r, ctx, DOI_PAGE_SUBSCRIBE_CHECK);
     }

@@ -195,6 +195,32 @@ test_sources(void)
 }
 
 
+/* Anybody can fill in a form. */
+
+static void
+test_form(void)
+{
+    doi_consent_t         c;
+    doi_consent_effect_t  e;
+
+    c = consent_at(N, 0);
+    doi_consent_step(&c, DOI_CONSENT_SUBSCRIBE, DOI_SOURCE_WEB, S, T, &e);
+    ok(c.state == S && e.reply == DOI_REPLY_CONFIRMED, "a new one is in");
+
+    c = consent_at(O, 0);
+    doi_consent_step(&c, DOI_CONSENT_SUBSCRIBE, DOI_SOURCE_WEB, S, T, &e);
+    ok(c.state == P && e.reply == DOI_REPLY_PROMPT,
+       "who has opted out is asked");
+
+    doi_consent_step(&c, DOI_CONSENT_SUBSCRIBE, DOI_SOURCE_WEB, S, T + 1, &e);
+    ok(c.state == P && e.reply == DOI_REPLY_NONE,
+       "and is not in when the form is sent once more");
+
+    doi_consent_step(&c, DOI_CONSENT_CONFIRM, DOI_SOURCE_WEB, S, T + 2, &e);
+    ok(c.state == D && e.reply == DOI_REPLY_CONFIRMED, "but by the answer");
+}
+
+
 static void
 test_reminders(void)
 {
@@ -301,6 +327,9 @@ test_gate(void)
        "unless opted in before double was switched on");
     ok(!doi_consent_allows(&c, D, c.opted_in, &reason), "not at that moment");
     ok(!doi_consent_allows(&c, N, 0, &reason), "an odd level is double");
+    c.overridden = 1;
+    ok(doi_consent_allows(&c, D, 0, &reason), "an override passes for double");
+    c.overridden = 0;
 
     c.opted_in = 0;
     ok(!doi_consent_allows(&c, D, T, &reason), "nor without a time");
@@ -360,6 +389,7 @@ main(void)
 {
     test_cells();
     test_sources();
+    test_form();
     test_reminders();
     test_import();
     test_gate();

@@ -95,6 +95,10 @@ m_next(int from, int prompted, const event_t *e)
             return from;
         }
 
+        if (a->source == DOI_SOURCE_WEB && (from == O || from == P)) {
+            return P;
+        }
+
         return a->level == S ? S : P;
 
     case DOI_CONSENT_CONFIRM:

@@ -606,7 +606,8 @@ test_batch(void)
     ok(answer.len == sizeof(a) && a[0].created && a[0].to == S
        && !a[1].created && a[1].from == S && a[1].to == N && a[1].seq == 2,
        "an event sees those before it");
-    ok(a[4].refused && a[4].to == O && a[5].created && a[199].to == N,
+    ok(a[4].refused && a[4].to == O && a[5].created
+       && a[DOI_BATCH_MAX - 1].to == N,
        "one that is refused does not stop the others");
     printf("# %u writes\n", applied);
 
@@ -617,7 +618,8 @@ test_batch(void)
     ok(answer.len == 0 && test_store_same(&store, &copy), "is not begun");
 
     memcpy(bytes + len, bytes, 300);
-    is_int(run(&store, DOI_OP_CONSENT_BATCH, T, bytes, len + half / 199,
+    is_int(run(&store, DOI_OP_CONSENT_BATCH, T, bytes, len
+                  + half / (DOI_BATCH_MAX - 1),
                &answer), DOI_CONFLICT, "one too many");
     is_int(run(&store, DOI_OP_CONSENT_BATCH, T, bytes, 0, &answer),
            DOI_CONFLICT, "none at all");

@@ -505,6 +505,20 @@ test_rows(void)
        "consent of another time");
 
     test_store_copy(&store, &good);
+    (void) say(&store, T, "+3", DOI_CONSENT_SUBSCRIBE, DOI_CONSENT_SINGLE);
+
+    for (i = 0; i < store.tables[DOI_TABLE_CONTACTS].n; i++) {
+        row = &store.tables[DOI_TABLE_CONTACTS].rows[i];
+
+        if (memcmp(row->key, id, sizeof(id)) == 0) {
+            row->value[52 + 2] ^= 0x02;
+        }
+    }
+
+    ok(found(&store, "its override is not that of its entries"),
+       "an override that nobody made");
+
+    test_store_copy(&store, &good);
     row = &store.tables[DOI_TABLE_CONTACTS].rows[0];
     k = 25 + (size_t) row->value[52];
     memmove(row->value + 52, row->value + 52 + k, row->vlen - 52 - k);
