@@ -166,9 +166,11 @@ ngx_http_doi_event_replies(ngx_http_request_t *r, ngx_http_doi_event_t *event,
                 return NGX_ERROR;
             }
 
-            /* a mail is answered by its link alone */
+            /* nobody answers such a mail */
 
-            if (link.len == 0 && event->arg.channel == DOI_CHANNEL_EMAIL) {
+            if (link.len == 0 && event->arg.channel == DOI_CHANNEL_EMAIL
+                && event->arg.source == DOI_SOURCE_WEB)
+            {
                 continue;
             }
 
