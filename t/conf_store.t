@@ -150,9 +150,16 @@ ok(scalar(grep { !has_data($_) } Doi::_children($master)),
 sub files { join ' ', map { $_, (stat)[1] } glob "$dir/store/*" }
 
 my $token = $t->mint(scope => 's');
-my $before = files();
 
 is($t->get("/book/?t=$token")->status, 200, 'serves');
+ok(poll_until(20, sub {
+       my @new = glob "$dir/store/*.new";
+       !@new && -S "$dir/store/leader.sock" && -f "$dir/store/data.log";
+   }),
+   'a worker leads');
+
+my $before = files();
+
 ($status, $out) = $t->test_config;
 is($status, 0, 'nginx -t while it runs') or diag($out);
 is(files(), $before, 'made and replaced nothing');
