@@ -91,6 +91,7 @@ main(int argc, char **argv)
     rc = directory != NULL && verify(&ledger, directory, arg) == DOI_OK
          ? report(&ledger) : 2;
 
+    doi_ledger_keys_free(&ledger.keys);
     doi_keyring_free(ledger.ring);
 
     return rc;
