@@ -541,6 +541,7 @@ static int
 lmdb_begin_whole(doi_lmdb_t *lmdb, doi_time_t *mark)
 {
     int              rc, over;
+    size_t           txn;
     unsigned         tries;
     MDB_envinfo      info;
     struct timespec  pause = { 0, 50000 };
@@ -553,8 +554,17 @@ lmdb_begin_whole(doi_lmdb_t *lmdb, doi_time_t *mark)
             return rc;
         }
 
-        rc = doi_lmdb_read_meta(lmdb, lmdb->r.txn, &meta, 0);
+        /* A snapshot is what it is: its rows are read once. */
 
+        rc = 0;
+        txn = mdb_txn_id(lmdb->r.txn);
+
+        if (txn == 0 || txn != lmdb->seen_txn) {
+            rc = doi_lmdb_read_meta(lmdb, lmdb->r.txn, &lmdb->seen, 0);
+            lmdb->seen_txn = rc == 0 ? txn : 0;
+        }
+
+        meta = lmdb->seen;
         over = DOI_ERROR;
 
         if (rc == 0) {
@@ -572,7 +582,7 @@ lmdb_begin_whole(doi_lmdb_t *lmdb, doi_time_t *mark)
             (void) mdb_env_info(lmdb->env, &info);
         }
 
-        if (over == DOI_OK || info.me_last_txnid == mdb_txn_id(lmdb->r.txn)) {
+        if (over == DOI_OK || info.me_last_txnid == txn) {
 
             if (meta.mark > *mark) {
                 *mark = meta.mark;

@@ -66,6 +66,8 @@ struct doi_lmdb_s {
     doi_lmdb_cursor_t  r;
     doi_bview_t        rview;
     doi_over_t         over;
+    doi_lmdb_meta_t    seen;            /* of the snapshot that was read last */
+    size_t             seen_txn;        /* its number; 0: none               */
 
     /* the service thread */
     doi_lmdb_cursor_t  w;               /* its transaction stays open while
