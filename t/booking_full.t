@@ -158,8 +158,9 @@ is($t->post($d->link($mail{$one}), form => { action => 'cancel' })->status, 200,
 ok(poll_until(20, sub { $d->confirm($mail{$two})->status == 200 }),
    'one confirms');
 is(scalar(() = $up->bookings), 1, 'and has booked');
+is(scalar($d->wait_mails(1, to => 'olga')), 1, 'the owner is told');
 ok($d->idle(30), 'all is delivered');
-is(scalar(() = $d->mails(to => 'olga')), 1, 'the owner is told');
+is(scalar(() = $d->mails(to => 'olga')), 1, 'once');
 is_deeply(who(all('confirmed')), [ $two ], 'it is confirmed');
 
 # More room: what was refused is taken, by a reload
