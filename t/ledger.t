@@ -113,8 +113,16 @@ SKIP: {
     $copy->('copy');
     my $key = '1:' . $t->key;
 
-    my ($status, $out) = $run->("$dir/copy", $key,
-                                "--seal $seal->{epoch}:$seal->{mac}");
+    my ($status, $out);
+
+    # The last commit may be in the store's log still.
+    poll_until(20, sub {
+        $copy->('copy');
+        ($status, $out) = $run->("$dir/copy", $key,
+                                 "--seal $seal->{epoch}:$seal->{mac}");
+        return $out =~ /, 2 epochs/;
+    });
+
     is($status, 0, 'a copy is intact') or diag($out);
     like($out, qr/^8 entries of 7 contacts, 2 epochs, 0 heads/m, 'and counted');
 

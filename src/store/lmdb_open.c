@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -211,13 +212,41 @@ lmdb_open_env(doi_lmdb_t *lmdb)
 
 
 /*
+ * A leader that was killed in the midst of a commit may have left its number in
+ * data.mdb only.  LMDB mends that for whoever writes next, which the next leader
+ * does; but no process gets to lead that does not get in here.  While nobody
+ * leads nobody has the writers' mutex for long.
+ */
+
+static void
+lmdb_mend_root(const doi_lmdb_t *lmdb)
+{
+    int       fd;
+    MDB_txn  *txn;
+
+    fd = openat(lmdb->dir, DOI_LOCK_NAME, O_RDWR|O_CLOEXEC|O_NOFOLLOW);
+    if (fd == -1) {
+        return;
+    }
+
+    if (flock(fd, LOCK_EX|LOCK_NB) == 0
+        && mdb_txn_begin(lmdb->env, NULL, 0, &txn) == 0)
+    {
+        mdb_txn_abort(txn);
+    }
+
+    (void) close(fd);
+}
+
+
+/*
  * LMDB takes the number of the last commit from lock.mdb, and by it one of the
  * two roots in data.mdb.  If data.mdb was replaced while others hold lock.mdb,
  * that may be the older root.  They differ for a moment in every commit, too.
  */
 
 static int
-lmdb_roots_differ(MDB_env *env)
+lmdb_roots_differ(const doi_lmdb_t *lmdb)
 {
     int              i;
     size_t           id;
@@ -225,20 +254,21 @@ lmdb_roots_differ(MDB_env *env)
     MDB_envinfo      info;
     struct timespec  ms = { 0, 1000000 };
 
-    for (i = 0; i < 200; i++) {
+    for (i = 0; i < 1000; i++) {
 
-        if (mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != 0) {
+        if (mdb_txn_begin(lmdb->env, NULL, MDB_RDONLY, &txn) != 0) {
             return 0;
         }
 
         id = mdb_txn_id(txn);
-        (void) mdb_env_info(env, &info);
+        (void) mdb_env_info(lmdb->env, &info);
         mdb_txn_abort(txn);
 
         if (id == info.me_last_txnid) {
             return 0;
         }
 
+        lmdb_mend_root(lmdb);
         (void) nanosleep(&ms, NULL);
     }
 
@@ -318,7 +348,7 @@ doi_lmdb_open(doi_store_t *store, char *err, size_t errsize)
         goto failed;
     }
 
-    if (lmdb_roots_differ(lmdb->env)) {
+    if (lmdb_roots_differ(lmdb)) {
         (void) snprintf(err, errsize, "doi_store \"%s\": lock.mdb is in use "
                         "and belongs to another data.mdb; stop all nginx "
                         "processes that have it open, then start nginx",

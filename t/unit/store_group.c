@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <lmdb.h>
+
 #include "tap.h"
 #include "store_toy.h"
 
@@ -74,6 +76,7 @@ static int                report = -1;
  */
 
 static _Atomic int  fail_data, fail_meta, fail_sync, fail_log;
+static _Atomic int  die_meta;           /* killed when a meta page is written */
 
 
 static int
@@ -105,6 +108,11 @@ pwrite(int fd, const void *buf, size_t n, off_t off)
     if (off >= 8192 && atomic_load(&fail_data)) {
         errno = fail_data;
         return -1;
+    }
+
+    if (off < 8192 && atomic_load(&die_meta)) {
+        (void) !syscall(SYS_pwrite64, fd, buf, n, off);
+        (void) raise(SIGKILL);
     }
 
     return syscall(SYS_pwrite64, fd, buf, n, off);
@@ -1397,6 +1405,66 @@ scene_files(void)
 }
 
 
+/*
+ * A leader dies when its commit is in data.mdb and LMDB has not told the others
+ * yet; one of them still has the store open, but lives not long enough to lead.
+ */
+
+static void
+leaver(void)
+{
+    MDB_env  *env;
+
+    if (mdb_env_create(&env) == 0 && mdb_env_open(env, dir, 0, 0600) == 0) {
+        atomic_store(&sh->step, 1);
+        (void) wait_for(&sh->step, 2);
+        mdb_env_close(env);
+    }
+}
+
+
+static void
+dier(void)
+{
+    doi_store_t  *store;
+
+    store = open_store();
+    atomic_store(&die_meta, 1);
+    (void) set(store, "f", "2");
+    doi_store_close(store, 1000);
+}
+
+
+static void
+scene_died(void)
+{
+    int           status;
+    pid_t         pid;
+    doi_store_t  *store;
+
+    fresh_dir();
+    store = open_store();
+    (void) set(store, "f", "1");
+    doi_store_close(store, 1000);
+
+    atomic_store(&sh->step, 0);
+    pid = spawn(leaver);
+    (void) wait_for(&sh->step, 1);
+
+    status = reap(spawn(dier));
+    ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "died: in a commit");
+
+    store = open_store();
+    ok(has(store, "f", "1"), "died: the next one gets in at once");
+    is_int(set(store, "f", "2"), DOI_WON, "died: and leads");
+    doi_store_close(store, 1000);
+
+    atomic_store(&sh->step, 2);
+    (void) reap(pid);
+    drop_dir();
+}
+
+
 /* A disk that fails. */
 
 static void
@@ -1722,6 +1790,7 @@ main(int argc, char **argv)
         { "full", scene_full },
         { "resized", scene_resized },
         { "files", scene_files },
+        { "died", scene_died },
         { "disk", scene_disk },
         { "tmpfs", scene_tmpfs },
         { "hammer", scene_hammer },
