@@ -67,7 +67,7 @@ static int doi_is_digit(int c);
 
 /*
  * ITU-T E.164, list of assigned country codes, without the spare and the
- * reserved ones.  No code is the beginning of another one.
+ * reserved ones, in ascending order.  No code is the beginning of another one.
  */
 
 static const struct {
@@ -471,7 +471,9 @@ doi_phone_international(doi_phone_t *phone, const char **err)
 
     /* 001 149 ...: the 0011 of Australia, no American area code */
 
-    if (plan->trunk[0] == '1' && phone->digits[len] < '2') {
+    if (plan->trunk[0] == '1' && phone->n > len
+        && phone->digits[len] < '2')
+    {
         *err = "has an area code that does not exist";
         return DOI_ERROR;
     }
@@ -584,12 +586,12 @@ doi_phone_code(const uint8_t *digits, size_t n)
 
         code = code * 10 + (digits[len - 1] - '0');
 
-        for (i = 0; i < sizeof(doi_phone_codes) / sizeof(doi_phone_codes[0]);
+        for (i = 0;
+             i < sizeof(doi_phone_codes) / sizeof(doi_phone_codes[0])
+             && code >= doi_phone_codes[i].first;
              i++)
         {
-            if (code >= doi_phone_codes[i].first
-                && code <= doi_phone_codes[i].last)
-            {
+            if (code <= doi_phone_codes[i].last) {
                 return len;
             }
         }
@@ -607,7 +609,9 @@ doi_phone_plan(const uint8_t *code, size_t len)
     const doi_phone_plan_t  *plan;
 
     for (plan = doi_phone_plans; plan->code[0] != '\0'; plan++) {
-        if (strlen(plan->code) == len && memcmp(plan->code, code, len) == 0) {
+        if (plan->code[0] == (char) code[0]
+            && memcmp(plan->code, code, len) == 0 && plan->code[len] == '\0')
+        {
             break;
         }
     }

@@ -379,9 +379,10 @@ doi_base64url_encode(const uint8_t *data, size_t n, uint8_t *chars)
 int
 doi_base64url_decode(doi_str_t chars, uint8_t *data, size_t size)
 {
-    size_t    i, n, rest;
-    uint8_t   value;
-    uint32_t  bits;
+    size_t          i, n, rest;
+    uint8_t         a, b, c, d;
+    uint32_t        bits;
+    const uint8_t  *p, *last;
 
     rest = chars.len % 4;
 
@@ -395,23 +396,37 @@ doi_base64url_decode(doi_str_t chars, uint8_t *data, size_t size)
         return DOI_ERROR;
     }
 
-    bits = 0;
+    p = chars.data;
+    last = p + (chars.len - rest);
 
-    for (i = 0; i < chars.len; i++) {
-        value = doi_base64url_values[chars.data[i]];
+    for ( /* void */ ; p != last; p += 4) {
+        a = doi_base64url_values[p[0]];
+        b = doi_base64url_values[p[1]];
+        c = doi_base64url_values[p[2]];
+        d = doi_base64url_values[p[3]];
 
-        if (value == 0) {
+        if (!a || !b || !c || !d) {
             return DOI_ERROR;
         }
 
-        bits = bits << 6 | (uint32_t) (value - 1);
+        bits = (uint32_t) (a - 1) << 18 | (uint32_t) (b - 1) << 12
+               | (uint32_t) (c - 1) << 6 | (uint32_t) (d - 1);
 
-        if (i % 4 == 3) {
-            *data++ = (uint8_t) (bits >> 16);
-            *data++ = (uint8_t) (bits >> 8);
-            *data++ = (uint8_t) bits;
-            bits = 0;
+        *data++ = (uint8_t) (bits >> 16);
+        *data++ = (uint8_t) (bits >> 8);
+        *data++ = (uint8_t) bits;
+    }
+
+    bits = 0;
+
+    for (i = 0; i < rest; i++) {
+        a = doi_base64url_values[p[i]];
+
+        if (a == 0) {
+            return DOI_ERROR;
         }
+
+        bits = bits << 6 | (uint32_t) (a - 1);
     }
 
     /* 12 bits hold one byte and 4 unused bits, 18 hold two and 2 unused */
@@ -433,6 +448,17 @@ doi_base64url_decode(doi_str_t chars, uint8_t *data, size_t size)
     }
 
     return (int) n;
+}
+
+
+size_t
+doi_base64url_span(const uint8_t *chars, size_t n)
+{
+    size_t  i;
+
+    for (i = 0; i < n && doi_base64url_values[chars[i]]; i++) { /* void */ }
+
+    return i;
 }
 
 

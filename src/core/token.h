@@ -121,4 +121,7 @@ int doi_id_decode(doi_str_t chars, uint8_t id[DOI_ID_SIZE]);
 size_t doi_base64url_encode(const uint8_t *data, size_t n, uint8_t *chars);
 int doi_base64url_decode(doi_str_t chars, uint8_t *data, size_t size);
 
+/* How many of n characters, from the first, are of the alphabet. */
+size_t doi_base64url_span(const uint8_t *chars, size_t n);
+
 #endif /* DOI_TOKEN_H */

@@ -9,12 +9,12 @@
 
 
 static ngx_int_t ngx_http_doi_set_cookie(ngx_http_request_t *r,
-    ngx_str_t *name, ngx_str_t *value, time_t max_age);
+    ngx_str_t *name, ngx_str_t *value, ngx_str_t *max_age);
 
 
 static ngx_str_t  ngx_http_doi_browser_cookie = ngx_string("doi_browser");
-
-#define NGX_HTTP_DOI_BROWSER_AGE   (90 * 86400)     /* seconds */
+static ngx_str_t  ngx_http_doi_browser_age = ngx_string("7776000");
+                                                    /* seconds: 90 days */
 
 
 ngx_int_t
@@ -154,14 +154,15 @@ ngx_http_doi_random(u_char *out, size_t len)
 ngx_int_t
 ngx_http_doi_set_cookies(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 {
-    time_t     age;
-    ngx_str_t  name;
+    time_t     seconds;
+    u_char     text[NGX_TIME_T_LEN];
+    ngx_str_t  name, age;
 
     if (ctx->new_browser) {
         ctx->new_browser = 0;
 
         if (ngx_http_doi_set_cookie(r, &ngx_http_doi_browser_cookie,
-                                    &ctx->browser, NGX_HTTP_DOI_BROWSER_AGE)
+                                    &ctx->browser, &ngx_http_doi_browser_age)
             != NGX_OK)
         {
             return NGX_ERROR;
@@ -171,13 +172,16 @@ ngx_http_doi_set_cookies(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
     if (ctx->token_cookie) {
         ctx->token_cookie = 0;
 
-        age = (time_t) ctx->token.expires - (time_t) ngx_http_doi_now();
+        seconds = (time_t) ctx->token.expires - (time_t) ngx_http_doi_now();
+
+        age.data = text;
+        age.len = ngx_sprintf(text, "%T", seconds) - text;
 
         if (ngx_http_doi_scope_cookie(r->pool, &ctx->scope, &name) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        return ngx_http_doi_set_cookie(r, &name, &ctx->text, age);
+        return ngx_http_doi_set_cookie(r, &name, &ctx->text, &age);
     }
 
     return NGX_OK;
@@ -186,7 +190,7 @@ ngx_http_doi_set_cookies(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx)
 
 static ngx_int_t
 ngx_http_doi_set_cookie(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *value, time_t max_age)
+    ngx_str_t *value, ngx_str_t *max_age)
 {
     u_char                   *p, *cookie;
     ngx_uint_t                secure;
@@ -205,7 +209,7 @@ ngx_http_doi_set_cookie(ngx_http_request_t *r, ngx_str_t *name,
     secure |= (r->connection->ssl != NULL);
 #endif
 
-    cookie = ngx_pnalloc(r->pool, name->len + value->len + NGX_TIME_T_LEN
+    cookie = ngx_pnalloc(r->pool, name->len + value->len + max_age->len
                          + sizeof("=; Max-Age=; Path=/; HttpOnly; "
                                   "SameSite=Lax; Secure"));
     if (cookie == NULL) {
@@ -215,7 +219,8 @@ ngx_http_doi_set_cookie(ngx_http_request_t *r, ngx_str_t *name,
     p = ngx_cpymem(cookie, name->data, name->len);
     *p++ = '=';
     p = ngx_cpymem(p, value->data, value->len);
-    p = ngx_sprintf(p, "; Max-Age=%T", max_age);
+    p = ngx_cpymem(p, "; Max-Age=", sizeof("; Max-Age=") - 1);
+    p = ngx_cpymem(p, max_age->data, max_age->len);
     p = ngx_cpymem(p, "; Path=/; HttpOnly; SameSite=Lax",
                    sizeof("; Path=/; HttpOnly; SameSite=Lax") - 1);
 

@@ -11,10 +11,10 @@
 
 static ngx_int_t ngx_http_doi_find(u_char *from, u_char *last,
     ngx_str_t *token, ngx_uint_t lookalikes, u_char **start, u_char **end);
+static ngx_uint_t ngx_http_doi_has_token_start(u_char *from, u_char *last);
 static void ngx_http_doi_widen(const u_char *from, const u_char *last,
     ngx_uint_t args, u_char **start, u_char **end);
 static size_t ngx_http_doi_decode(u_char *p, const u_char *last, u_char *ch);
-static ngx_uint_t ngx_http_doi_token_char(u_char ch);
 
 
 ngx_int_t
@@ -108,18 +108,17 @@ static ngx_int_t
 ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
     ngx_uint_t lookalikes, u_char **start, u_char **end)
 {
-    u_char  *p, *e, *t, *run, ch, first;
-    size_t   n, len;
+    u_char      *p, *e, *t, ch, first;
+    size_t       n, len, run;
+    ngx_uint_t   alone;
 
     t = (token->len >= NGX_HTTP_DOI_CUT_MIN)
         ? ngx_http_doi_search(from, last - from, token) : NULL;
 
-    if (lookalikes && token->len == 0 && last - from < DOI_TOKEN_CHARS) {
-        return NGX_DECLINED;
-    }
+    alone = token->len && token->len < NGX_HTTP_DOI_CUT_MIN;
 
-    if (!lookalikes && (t || token->len == 0
-                        || token->len >= NGX_HTTP_DOI_CUT_MIN))
+    if (!alone
+        && (!lookalikes || !ngx_http_doi_has_token_start(from, t ? t : last)))
     {
         *start = t;
         *end = t ? t + token->len : NULL;
@@ -133,17 +132,14 @@ ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
 
         for (e = p, n = 0; e < last; n++) {
 
-            run = e;
+            run = doi_base64url_span(e, last - e);
 
-            while (e < last && ngx_http_doi_token_char(*e)) {
-                e++;
+            if (n == 0 && run) {
+                first = *e;
             }
 
-            if (n == 0 && e > run) {
-                first = *run;
-            }
-
-            n += e - run;
+            e += run;
+            n += run;
 
             if (e == last || *e != '%') {
                 break;
@@ -151,7 +147,7 @@ ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
 
             len = ngx_http_doi_decode(e, last, &ch);
 
-            if (!ngx_http_doi_token_char(ch)) {
+            if (!doi_base64url_span(&ch, 1)) {
                 break;
             }
 
@@ -173,8 +169,6 @@ ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
             continue;
         }
 
-        /* all tokens of version 1 start with an "E" */
-
         if ((lookalikes && n == DOI_TOKEN_CHARS && first == 'E')
             || (token->len && (size_t) (e - p) == token->len
                 && ngx_memcmp(p, token->data, token->len) == 0))
@@ -186,6 +180,18 @@ ngx_http_doi_find(u_char *from, u_char *last, ngx_str_t *token,
     }
 
     return NGX_DECLINED;
+}
+
+
+/*
+ * All tokens of version 1 start with an "E", which may be encoded as "%45".
+ */
+
+static ngx_uint_t
+ngx_http_doi_has_token_start(u_char *from, u_char *last)
+{
+    return from < last && (memchr(from, 'E', last - from)
+                           || memchr(from, '%', last - from));
 }
 
 
@@ -249,17 +255,4 @@ ngx_http_doi_decode(u_char *p, const u_char *last, u_char *ch)
     *ch = *p;
 
     return 1;
-}
-
-
-static ngx_inline ngx_uint_t
-ngx_http_doi_token_char(u_char ch)
-{
-    static const uint32_t  base64url[] = {
-        0x00000000, 0x03ff2000,                     /* 0-9 -     */
-        0x87fffffe, 0x07fffffe,                     /* A-Z _ a-z */
-        0, 0, 0, 0
-    };
-
-    return base64url[ch >> 5] >> (ch & 0x1f) & 1;
 }

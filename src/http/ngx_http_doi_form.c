@@ -184,8 +184,8 @@ ngx_http_doi_form_type(ngx_http_request_t *r)
 
     if (r->headers_in.content_type == NULL
         || ngx_http_doi_headers(r, "content-type") != 1
-        || ngx_http_doi_headers(r, "content-encoding") > 1
-        || (h && !ngx_http_doi_is(&h->value, "identity")))
+        || (h && (!ngx_http_doi_is(&h->value, "identity")
+                  || ngx_http_doi_headers(r, "content-encoding") > 1)))
     {
         return DOI_FORM_UNKNOWN;
     }

@@ -212,6 +212,10 @@ ngx_http_doi_gate_charset(ngx_http_request_t *r)
     type = &r->headers_in.content_type->value;
     last = type->data + type->len;
 
+    if (memchr(type->data, ';', type->len) == NULL) {
+        return 1;
+    }
+
     for (p = type->data;
          (p = ngx_strlcasestrn(p, last, (u_char *) "charset",
                                sizeof("charset") - 2)) != NULL;
@@ -314,9 +318,7 @@ ngx_http_doi_gate_judge(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
 
     /* of several, nobody could say which one it was */
 
-    if (gate->conf->learn && gate->recipients.nelts == 1) {
-        gate->answer = ngx_pnalloc(r->pool, NGX_HTTP_DOI_GATE_ANSWER);
-    }
+    gate->learn = gate->conf->learn && gate->recipients.nelts == 1;
 
     return NGX_DECLINED;
 }
@@ -584,6 +586,7 @@ ngx_http_doi_gate_count(ngx_http_request_t *r, ngx_uint_t result)
 void
 ngx_http_doi_gate_learn(ngx_http_request_t *r, ngx_chain_t *in)
 {
+    off_t                 len;
     size_t                n;
     ngx_buf_t            *b;
     ngx_uint_t            last;
@@ -593,10 +596,24 @@ ngx_http_doi_gate_learn(ngx_http_request_t *r, ngx_chain_t *in)
     ctx = ngx_http_get_module_ctx(r, ngx_http_doi_module);
     gate = ctx->gate;
 
-    if (gate->answer == NULL || r->upstream == NULL
+    if (!gate->learn || r->upstream == NULL
         || r->headers_out.content_encoding)
     {
         return;
+    }
+
+    if (gate->answer == NULL) {
+        len = r->upstream->headers_in.content_length_n;
+
+        gate->answer_size = len >= 0 && len < NGX_HTTP_DOI_GATE_ANSWER
+                            ? (size_t) len : NGX_HTTP_DOI_GATE_ANSWER;
+
+        gate->answer = ngx_pnalloc(r->pool, gate->answer_size + 1);
+
+        if (gate->answer == NULL) {
+            gate->learn = 0;
+            return;
+        }
     }
 
     last = 0;
@@ -606,7 +623,7 @@ ngx_http_doi_gate_learn(ngx_http_request_t *r, ngx_chain_t *in)
 
         if (ngx_buf_in_memory(b)) {
             n = ngx_min((size_t) (b->last - b->pos),
-                        NGX_HTTP_DOI_GATE_ANSWER - gate->answer_len);
+                        gate->answer_size - gate->answer_len);
             ngx_memcpy(gate->answer + gate->answer_len, b->pos, n);
             gate->answer_len += n;
         }
@@ -614,14 +631,14 @@ ngx_http_doi_gate_learn(ngx_http_request_t *r, ngx_chain_t *in)
         last |= b->last_buf || b->last_in_chain;
     }
 
-    if (last || gate->answer_len == NGX_HTTP_DOI_GATE_ANSWER) {
+    if (last || gate->answer_len == gate->answer_size) {
         ngx_http_doi_gate_stop(r, gate);
     }
 
     /* more of it changes nothing */
 
-    if (gate->answer_len == NGX_HTTP_DOI_GATE_ANSWER) {
-        gate->answer = NULL;
+    if (gate->answer_len == gate->answer_size) {
+        gate->learn = 0;
     }
 }
 
@@ -642,7 +659,7 @@ ngx_http_doi_gate_stop(ngx_http_request_t *r, ngx_http_doi_gate_t *gate)
         return;
     }
 
-    gate->answer = NULL;
+    gate->learn = 0;
 
     code = json_object_get(json, "code");
 

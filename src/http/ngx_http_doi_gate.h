@@ -34,8 +34,10 @@ typedef struct ngx_http_doi_gate_s {
     ngx_array_t                recipients;  /* ngx_http_doi_recipient_t      */
     ngx_str_t                  list;
     ngx_uint_t                 scope;       /* doi_optout_scope_t            */
-    u_char                    *answer;      /* learn=; NULL: nothing to learn */
+    ngx_uint_t                 learn;       /* 1: from the upstream's answer */
+    u_char                    *answer;      /* as much as is needed of it    */
     size_t                     answer_len;
+    size_t                     answer_size;
 } ngx_http_doi_gate_t;
 
 

@@ -13,6 +13,7 @@
 
 #define NGX_HTTP_DOI_GATE_DEPTH  128
 #define NGX_HTTP_DOI_GATE_OFF    ((size_t) -1)
+#define NGX_HTTP_DOI_GATE_SIZED  16     /* bytes: a size, and its alignment  */
 
 
 /*
@@ -33,6 +34,9 @@ typedef struct {
 
 static ngx_int_t ngx_http_doi_gate_json_parse(ngx_http_doi_gate_json_t *json,
     ngx_str_t *body);
+static void *ngx_http_doi_gate_json_alloc(void *data, size_t size);
+static void *ngx_http_doi_gate_json_realloc(void *data, void *p, size_t size);
+static void ngx_http_doi_gate_json_free(void *data, void *p);
 static int ngx_http_doi_gate_json_other(void *data);
 static int ngx_http_doi_gate_json_null(void *data);
 static int ngx_http_doi_gate_json_bool(void *data, int value);
@@ -90,14 +94,20 @@ ngx_http_doi_gate_json(ngx_http_request_t *r, ngx_http_doi_gate_t *gate,
 static ngx_int_t
 ngx_http_doi_gate_json_parse(ngx_http_doi_gate_json_t *json, ngx_str_t *body)
 {
-    yajl_handle  handle;
-    yajl_status  status;
+    yajl_handle       handle;
+    yajl_status       status;
+    yajl_alloc_funcs  alloc;
+
+    alloc.malloc = ngx_http_doi_gate_json_alloc;
+    alloc.realloc = ngx_http_doi_gate_json_realloc;
+    alloc.free = ngx_http_doi_gate_json_free;
+    alloc.ctx = json->request->pool;
 
     json->rc = NGX_DECLINED;
     json->at = 0;
     json->depth = 0;
 
-    handle = yajl_alloc(&ngx_http_doi_gate_callbacks, NULL, json);
+    handle = yajl_alloc(&ngx_http_doi_gate_callbacks, &alloc, json);
     if (handle == NULL) {
         return NGX_ERROR;
     }
@@ -111,6 +121,54 @@ ngx_http_doi_gate_json_parse(ngx_http_doi_gate_json_t *json, ngx_str_t *body)
     yajl_free(handle);
 
     return status == yajl_status_ok ? NGX_OK : json->rc;
+}
+
+
+/*
+ * From the request's pool, with the size in front.  YAJL takes little, but for
+ * a string with escapes, whose space it doubles until it fits.
+ */
+
+static void *
+ngx_http_doi_gate_json_alloc(void *data, size_t size)
+{
+    size_t  *p;
+
+    p = ngx_palloc(data, NGX_HTTP_DOI_GATE_SIZED + size);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    *p = size;
+
+    return (u_char *) p + NGX_HTTP_DOI_GATE_SIZED;
+}
+
+
+static void *
+ngx_http_doi_gate_json_realloc(void *data, void *p, size_t size)
+{
+    void    *new;
+    size_t   was;
+
+    new = ngx_http_doi_gate_json_alloc(data, size);
+
+    if (p && new) {
+        was = *(size_t *) ((u_char *) p - NGX_HTTP_DOI_GATE_SIZED);
+        ngx_memcpy(new, p, ngx_min(was, size));
+        ngx_http_doi_gate_json_free(data, p);
+    }
+
+    return new;
+}
+
+
+static void
+ngx_http_doi_gate_json_free(void *data, void *p)
+{
+    if (p) {
+        (void) ngx_pfree(data, (u_char *) p - NGX_HTTP_DOI_GATE_SIZED);
+    }
 }
 
 

@@ -827,6 +827,12 @@ test_base64url(void)
     is_int((long long) doi_base64url_encode(NULL, 0, chars), 0,
            "and NULL encoded");
 
+    is_int((long long) doi_base64url_span((const uint8_t *) "Az09-_=A", 8), 6,
+           "characters up to the first that is none");
+    is_int((long long) doi_base64url_span((const uint8_t *) "AAAA", 3), 3,
+           "or to the last");
+    is_int((long long) doi_base64url_span(NULL, 0), 0, "of none: none");
+
     /* of 64 last characters, 4 or 16 are canonical */
 
     for (i = 0, bad = 0, n = 0; i < 64; i++) {

@@ -4,7 +4,8 @@ package Doi::Bench;
 #
 # Both sides of a ratio are measured in turns within one run, on one machine,
 # with the same client (wrk), upstream, request and number of connections; a
-# figure is the median of the rounds.
+# figure is the median of the rounds, and so is the ratio: of those of each
+# round, since a machine gets faster and slower in the course of a run.
 
 use strict;
 use warnings;
@@ -28,7 +29,7 @@ my $wrk = 'wrk -t1';
 sub options {
     my ($only, %more) = @_;
 
-    %o = (seconds => 3, rounds => 5, only => '',
+    %o = (seconds => 2, rounds => 9, only => '',
           map { $_ => $more{$_}[1] } keys %more);
 
     GetOptions(\%o, 'seconds=i', 'rounds=i', 'only=s', 'help',
@@ -39,8 +40,8 @@ sub options {
     if ($o{help}) {
         print "usage: t/bench/", basename($0), " [OPTIONS]\n\n";
         printf "  --%-10s %s\n", @$_
-            for [ 'seconds N', 'length of one measurement (3)' ],
-                [ 'rounds N', 'of each side; the median counts (5)' ],
+            for [ 'seconds N', 'length of one measurement (2)' ],
+                [ 'rounds N', 'of each side; the median counts (9)' ],
                 [ 'only NAME', join(', ', @$only) ],
                 map { [ "$_ " . ($more{$_}[0] =~ /i$/ ? 'N' : 'X'),
                         $more{$_}[2] ] } sort keys %more;
@@ -112,16 +113,15 @@ sub target {
 sub compare {
     my ($what, $target, $base, $module) = @_;
 
-    my (@base, @module);
+    my (@base, @module, @ratio);
 
     for (1 .. $o{rounds}) {
         push @base, $base->();
         push @module, $module->();
+        push @ratio, $module[-1] / $base[-1];
     }
 
-    my ($b, $m) = (median(@base), median(@module));
-
-    target($what, $b, $m, $m / $b, $target);
+    target($what, median(@base), median(@module), median(@ratio), $target);
 }
 
 
