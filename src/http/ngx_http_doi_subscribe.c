@@ -205,7 +205,6 @@ ngx_http_doi_subscribe_event(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     ngx_http_doi_loc_conf_t *conf)
 {
     size_t                          lang;
-    ngx_int_t                       rc;
     ngx_str_t                       wording;
     ngx_http_doi_event_t            event;
     ngx_http_doi_booking_t         *b;
@@ -249,10 +248,9 @@ ngx_http_doi_subscribe_event(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_doi_wait_event(r, ctx, &event);
     b->op = DOI_OP_CONSENT_EVENT;
 
-    return rc;
+    return ngx_http_doi_wait_event(r, ctx, &event);
 }
 
 
@@ -399,10 +397,9 @@ ngx_http_doi_opt_in_click(ngx_http_request_t *r, ngx_http_doi_ctx_t *ctx,
     ngx_str_null(&ev.reply[DOI_REPLY_REMINDER]);
     ngx_memzero(ev.arg.confirm, DOI_ID_SIZE);
 
-    rc = ngx_http_doi_wait_event(r, ctx, &ev);
     ctx->booking->op = DOI_OP_CONSENT_EVENT;
 
-    return rc;
+    return ngx_http_doi_wait_event(r, ctx, &ev);
 }
 
 
