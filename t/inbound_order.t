@@ -185,6 +185,18 @@ is(own('START')->status, 200, 'START without a time');
 is(list('491512345674', 'sms')->{status}, 'single', 'is of now');
 is(own('x', time => 'noon')->status, 400, 'a bad time: 400');
 
+
+# A START that comes after the contact was asked by other means: the entry of the
+# ledger and the contact have the same time for the consent.
+
+is($t->post('/api/contacts/sms:+491512345675/events',
+            json => { event => 'subscribe', level => 'double' })->json->{status},
+   'pending', 'asked by the API');
+is(own('START', from => '+491512345675', time => $hour + 60)->status, 200,
+   'START, sent before');
+is(list('491512345675', 'sms')->{status}, 'single', 'counts');
+is(list('491512345675', 'sms')->{opted_in}, $hour + 60, 'since it was sent');
+
 my $v = $t->get('/api/ledger/verify')->json;
 ok($v->{intact}, 'the ledger is whole') or diag(explain($v));
 

@@ -429,8 +429,10 @@ doi_consent_date(const doi_consent_op_t *op, const doi_consent_t *before,
 
     consent->since = when;
 
-    if (consent->opted_in == op->now) {
-        consent->opted_in = when;
+    /* As its entry has it, which says when it was given. */
+
+    if (before->opted_in == 0 && consent->opted_in != 0) {
+        consent->opted_in = op->when;
     }
 }
 

@@ -153,7 +153,10 @@ test_late(void)
 static void
 test_form(void)
 {
+    int                   rc;
+    uint8_t               id[DOI_CONTACT_ID];
     event_t               e;
+    doi_consent_t         c;
     test_store_t          store = { 0 };
     doi_consent_answer_t  a;
 
@@ -165,6 +168,10 @@ test_form(void)
 
     is_int(sent(&store, T + 5, T - 20, YES, D, &a), D,
            "YES by a clock that is slow");
+    contact_id(DOI_CHANNEL_SMS, ADA, id);
+    c = look_at(&store, id, "news", &rc);
+    ok(c.since == T && c.opted_in == T - 20,
+       "double no earlier than pending; opted in when it was sent");
 
     e.arg.event = DOI_CONSENT_REVOKE;
     (void) send(&store, T + 10, &e, &a);
