@@ -51,10 +51,17 @@ ngx_http_doi_check_handlers(ngx_conf_t *cf, ngx_http_doi_loc_conf_t *prev,
         return NGX_CONF_ERROR;
     }
 
-    if ((conf->api & NGX_HTTP_DOI_API_CONSENT)
-        && ngx_http_doi_check_key(cf, mcf->rings, "doi_api consent") != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    if (conf->api & NGX_HTTP_DOI_API_CONSENT) {
+
+        if (ngx_http_doi_check_key(cf, mcf->rings, "doi_api consent")
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+        /* who seals the ledger may be another process than is asked */
+
+        mcf->consent = 1;
     }
 
     return NGX_CONF_OK;
