@@ -202,6 +202,14 @@ for my $time (qw(once twice)) {
     is(state_of('o@example.org'), 'pending', '... not in');
 }
 
+for my $source (qw(api agent provider sync)) {
+    is($t->post('/api/contacts/email:o@example.org/events',
+                json => { event => 'subscribe', list => 'news',
+                          source => $source })->status, 409,
+       "$source cannot go on from there");
+}
+is(state_of('o@example.org'), 'pending', '... still not in');
+
 $link = link_of('o@example.org');
 is($t->post($link, form => { action => 'confirm' })->status, 200,
    'the link of the mail');

@@ -40,7 +40,6 @@ static int doi_name_find(const char *const *names, unsigned n,
 static int doi_consent_column(unsigned event, unsigned level);
 static int doi_consent_refuses(const doi_consent_t *consent, unsigned event,
     unsigned source);
-static int doi_source_own(unsigned source);
 static void doi_consent_become(doi_consent_t *consent, unsigned state,
     doi_time_t now, doi_consent_effect_t *effect);
 static void doi_consent_prompt(doi_consent_t *consent, doi_time_t now,
@@ -341,9 +340,7 @@ doi_consent_refuses(const doi_consent_t *consent, unsigned event,
 }
 
 
-/* True if the contact itself is heard there. */
-
-static int
+int
 doi_source_own(unsigned source)
 {
     return source == DOI_SOURCE_WEB || source == DOI_SOURCE_KEYWORD

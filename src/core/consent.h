@@ -23,7 +23,8 @@
  *
  * From opted_out lead only the contact's own SUBSCRIBE (DOI_SOURCE_WEB,
  * KEYWORD, IVR) and OVERRIDE; SUBSCRIBE from anybody else is refused there, and
- * so is OVERRIDE from IMPORT, PROVIDER or SYNC anywhere.  Where P stands at
+ * while a form that nobody has confirmed yet makes it pending.  OVERRIDE from
+ * IMPORT, PROVIDER or SYNC is refused anywhere.  Where P stands at
  * single and a prompt is outstanding, it is R; where R stands and none was ever
  * sent, P.  STOP replies OPTED_OUT once (on the change), REVOKE never.  HELP
  * replies HELP and changes nothing.  A CONFIRM that means nothing counts as
@@ -125,6 +126,9 @@ int doi_channel_by_name(doi_str_t name);
 int doi_consent_by_name(doi_str_t name);
 int doi_consent_event_by_name(doi_str_t name);
 int doi_source_by_name(doi_str_t name);
+
+/* True if the contact itself is heard there. */
+int doi_source_own(unsigned source);
 
 
 /* The pure step. */

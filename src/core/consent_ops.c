@@ -13,11 +13,19 @@
 #include "consent_ops.h"
 
 
+/* Entries that are looked through for the last word of a contact. */
+
+#define DOI_BACK_MAX        1024
+
+
 static int doi_consent_parse(doi_str_t arg, doi_consent_op_t *op);
 static int doi_consent_valid(const doi_consent_op_t *op);
 static doi_result_t doi_consent_run(doi_consent_op_t *op);
 static int doi_consent_load(doi_consent_op_t *op);
 static int doi_consent_seen(doi_consent_op_t *op);
+static int doi_consent_is_out(const doi_consent_op_t *op);
+static int doi_consent_last_word(const doi_consent_op_t *op, uint32_t seq,
+    const uint8_t list_hash[DOI_LIST_HASH], int *out);
 static void doi_consent_apply(doi_consent_op_t *op);
 static int doi_consent_too_late(const doi_consent_op_t *op);
 static void doi_consent_reply(doi_consent_op_t *op);
@@ -209,9 +217,15 @@ doi_consent_run(doi_consent_op_t *op)
         return DOI_RETRY;
     }
 
-    doi_consent_apply(op);
+    rc = doi_consent_is_out(op);
 
-    rc = doi_consent_person(op);
+    if (rc == DOI_NOT_FOUND) {
+        doi_consent_apply(op);
+        rc = doi_consent_person(op);
+
+    } else if (rc == DOI_OK) {
+        op->effect.refused = 1;
+    }
 
     if (rc == DOI_ERROR) {
         return DOI_RETRY;
@@ -327,6 +341,86 @@ doi_consent_seen(doi_consent_op_t *op)
     rc = op->view->get(op->view, DOI_TABLE_PROVIDER, key, &value);
 
     return rc == DOI_OK || rc == DOI_NOT_FOUND ? rc : DOI_ERROR;
+}
+
+
+/*
+ * DOI_OK: the contact has opted out, and is pending or none since, by a form
+ * that anybody can fill in.  Nobody else may go on from there: an import or a
+ * CRM that says "subscribe" every night would undo the opt-out.
+ */
+
+static int
+doi_consent_is_out(const doi_consent_op_t *op)
+{
+    int       rc, out;
+    uint8_t   hash[DOI_LIST_HASH];
+    uint32_t  seq, last;
+
+    if (op->arg.event != DOI_CONSENT_SUBSCRIBE
+        || (op->arg.flags & DOI_CONSENT_SET)
+        || doi_source_own(op->arg.source) || !op->known
+        || (op->before.state != DOI_CONSENT_PENDING
+            && op->before.state != DOI_CONSENT_NONE))
+    {
+        return DOI_NOT_FOUND;
+    }
+
+    if (doi_list_hash(op->list->name, hash) != DOI_OK) {
+        return DOI_ERROR;
+    }
+
+    seq = op->contact.head_seq;
+    last = seq > DOI_BACK_MAX ? seq - DOI_BACK_MAX : 0;
+
+    for ( /* void */ ; seq > last; seq--) {
+
+        rc = doi_consent_last_word(op, seq, hash, &out);
+
+        if (rc != DOI_NOT_FOUND) {
+            return rc == DOI_OK && !out ? DOI_NOT_FOUND : rc;
+        }
+    }
+
+    /* What cannot be known is refused. */
+
+    return last == 0 ? DOI_NOT_FOUND : DOI_OK;
+}
+
+
+/* DOI_NOT_FOUND: this entry is not about that. */
+
+static int
+doi_consent_last_word(const doi_consent_op_t *op, uint32_t seq,
+    const uint8_t list_hash[DOI_LIST_HASH], int *out)
+{
+    uint8_t      bytes[DOI_ENTRY_KEY];
+    doi_str_t    key, row, none = { NULL, 0 };
+    doi_entry_t  entry;
+
+    doi_entry_key(op->contact.id, seq, bytes);
+    key.data = bytes;
+    key.len = sizeof(bytes);
+
+    if (op->view->get(op->view, DOI_TABLE_LEDGER, key, &row) != DOI_OK
+        || doi_entry_decode(row, none, &entry) != DOI_OK)
+    {
+        return DOI_ERROR;
+    }
+
+    *out = entry.event == DOI_ENTRY_ERASED
+           || entry.from == DOI_CONSENT_OPTED_OUT
+           || entry.to == DOI_CONSENT_OPTED_OUT;
+
+    if (entry.event == DOI_ENTRY_ERASED) {
+        return DOI_OK;
+    }
+
+    return entry.from != entry.to
+           && memcmp(entry.list_hash, list_hash, DOI_LIST_HASH) == 0
+           && (*out || entry.from == DOI_CONSENT_SINGLE
+               || entry.from == DOI_CONSENT_DOUBLE)
+           ? DOI_OK : DOI_NOT_FOUND;
 }
 
 

@@ -27,6 +27,7 @@ typedef struct {
     int            state[CONTACTS][LISTS];
     int            prompted[CONTACTS][LISTS];
     int            known[CONTACTS][LISTS];
+    int            out[CONTACTS][LISTS];    /* the last word was no          */
     int            stopped[CONTACTS];
     const char    *fault;
     unsigned       raised;
@@ -77,7 +78,7 @@ m_rank(int state)
 /* What the table says of one list, written down once more; -1: refused. */
 
 static int
-m_next(int from, int prompted, const event_t *e)
+m_next(int from, int prompted, int out, const event_t *e)
 {
     const doi_consent_arg_t  *a;
 
@@ -87,7 +88,7 @@ m_next(int from, int prompted, const event_t *e)
 
     case DOI_CONSENT_SUBSCRIBE:
 
-        if (from == O && !m_own(a->source)) {
+        if ((from == O || out) && !m_own(a->source)) {
             return -1;
         }
 
@@ -125,6 +126,17 @@ m_next(int from, int prompted, const event_t *e)
 
 
 static void
+m_set(model_t *m, unsigned c, unsigned l, int to)
+{
+    m->state[c][l] = to;
+
+    if (to == S || to == D || to == O) {
+        m->out[c][l] = to == O;
+    }
+}
+
+
+static void
 m_apply(model_t *m, unsigned c, unsigned l, const event_t *e)
 {
     int       to;
@@ -134,7 +146,7 @@ m_apply(model_t *m, unsigned c, unsigned l, const event_t *e)
         to = e->arg.level;
 
         if (!m->known[c][l] || m_rank(to) < m_rank(m->state[c][l])) {
-            m->state[c][l] = to;
+            m_set(m, c, l, to);
         }
 
         m->known[c][l] = 1;
@@ -142,7 +154,7 @@ m_apply(model_t *m, unsigned c, unsigned l, const event_t *e)
         return;
     }
 
-    to = m_next(m->state[c][l], m->prompted[c][l], e);
+    to = m_next(m->state[c][l], m->prompted[c][l], m->out[c][l], e);
 
     if (to < 0) {
         return;
@@ -152,7 +164,7 @@ m_apply(model_t *m, unsigned c, unsigned l, const event_t *e)
         m->known[c][l] = 1;
     }
 
-    m->state[c][l] = to;
+    m_set(m, c, l, to);
 
     if (e->arg.event != DOI_CONSENT_STOP && e->arg.event != DOI_CONSENT_REVOKE)
     {
@@ -185,7 +197,7 @@ m_apply(model_t *m, unsigned c, unsigned l, const event_t *e)
         m->stopped[i] = 1;
 
         for (k = 0; k < LISTS; k++) {
-            m->state[i][k] = O;
+            m_set(m, i, k, O);
             m->known[i][k] = 1;
         }
     }
@@ -259,7 +271,7 @@ m_erase(model_t *m, unsigned c)
     m->stopped[c] = 1;
 
     for (k = 0; k < LISTS; k++) {
-        m->state[c][k] = O;
+        m_set(m, c, k, O);
         m->known[c][k] = 1;
     }
 }
