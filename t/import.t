@@ -88,6 +88,19 @@ is(status_of('email:bob@example.com'), 'opted_out', 'never raised');
 is(status_of('email:ada@example.com'), 'none', 'lowered');
 is(status_of('email:dora@example.com'), 'none', 'a known one is not raised');
 
+# A row without a status, or a file without such a column, says nothing of it.
+
+import_csv("email,status\nkim\@example.com,single\nlea\@example.com,double\n");
+$n = import_csv("email,lang,status\nkim\@example.com,de,\n"
+                . "max\@example.com,de,\n")->json;
+is_deeply([ @{$n}{qw(created changed unchanged)} ], [ 1, 0, 1 ], 'no status');
+is(status_of('email:kim@example.com'), 'single', 'a known one keeps its own');
+is($t->get('/api/contacts/email:kim@example.com')->json->{lang}, 'de',
+   '... and gets the rest');
+is(status_of('email:max@example.com'), 'none', 'a new one has none');
+import_csv("email,person\nlea\@example.com,p9\n");
+is(status_of('email:lea@example.com'), 'double', 'no such column');
+
 $n = import_csv("channel,number\nsms,0151 2345678\nwhatsapp,+4915112345678\n"
                 . "sms,'+4915112345679\n", 'country=49&list=a%20b')->json;
 is($n->{created}, 3, 'numbers') or diag(explain($n));
@@ -118,12 +131,12 @@ is_deeply([ @{$n}{qw(rows created invalid)} ], [ 5000, 5000, 0 ], 'many');
 $r = $t->get('/api/contacts/export', timeout => 60);
 is($r->status, 200, 'export');
 my @lines = split /\r\n/, $r->body;
-is(scalar @lines, 5000 + 7 + 1, 'all of them');
+is(scalar @lines, 5000 + 10 + 1, 'all of them');
 is($lines[0], 'channel,address,list,status,person,lang,date,opted_in,source',
    'header');
 ok((grep { /^sms,'\+491512345678,a b,none,/ } @lines), 'no formula');
 $n = import_csv($r->body, undef, timeout => 60)->json;
-is_deeply([ @{$n}{qw(created changed unchanged invalid)} ], [ 0, 0, 5007, 0 ],
+is_deeply([ @{$n}{qw(created changed unchanged invalid)} ], [ 0, 0, 5010, 0 ],
           'the same again') or diag(explain($n));
 is($t->head('/api/contacts/export')->status, 200, 'HEAD');
 

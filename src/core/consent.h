@@ -301,7 +301,9 @@ extern const uint16_t  doi_said_max[DOI_SAIDS];
                                            IMPORT                            */
 #define DOI_CONSENT_SILENT  0x20        /* nobody listens: no event is
                                            written                           */
-#define DOI_CONSENT_FLAGS   0x3f
+#define DOI_CONSENT_KEEP    0x40        /* import, with SET: the row names no
+                                           status; a known one stays as it is */
+#define DOI_CONSENT_FLAGS   0x7f
 
 typedef struct {
     uint8_t      contact[DOI_CONTACT_ID];

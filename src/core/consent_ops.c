@@ -441,8 +441,11 @@ doi_consent_apply(doi_consent_op_t *op)
     }
 
     if (a->flags & DOI_CONSENT_SET) {
-        doi_consent_import(consent, op->known, a->level, op->when,
-                           &op->effect);
+
+        if (!op->known || !(a->flags & DOI_CONSENT_KEEP)) {
+            doi_consent_import(consent, op->known, a->level, op->when,
+                               &op->effect);
+        }
 
         /* Unknown until now, and to be none: that is a status too. */
 

@@ -237,6 +237,10 @@ ngx_http_doi_import_row(ngx_http_doi_api_t *api, ngx_http_doi_import_t *im)
                "opted_out";
     }
 
+    if (text.len == 0) {
+        event.arg.flags = DOI_CONSENT_KEEP;
+    }
+
     text = ngx_http_doi_import_field(im, NGX_HTTP_DOI_COL_DATE);
 
     if (text.len && ngx_http_doi_import_date(text, &event.arg.at) != NGX_OK) {
@@ -254,8 +258,8 @@ ngx_http_doi_import_row(ngx_http_doi_api_t *api, ngx_http_doi_import_t *im)
     event.arg.event = DOI_CONSENT_SUBSCRIBE;
     event.arg.source = DOI_SOURCE_IMPORT;
     event.arg.level = (uint8_t) status;
-    event.arg.flags = DOI_CONSENT_SET|DOI_CONSENT_QUIET
-                      |(im->dry ? DOI_CONSENT_DRY : 0);
+    event.arg.flags |= DOI_CONSENT_SET|DOI_CONSENT_QUIET
+                       |(im->dry ? DOI_CONSENT_DRY : 0);
     event.arg.scope = DOI_SCOPE_LIST;
     event.said[DOI_SAID_ADDRESS] = contact.address;
 
