@@ -103,10 +103,11 @@ my $r = $t->post("/api/$uri", json => {});
 is($r->status, 200, 'retry');
 is_deeply($r->json, { id => $row->{id}, state => 'queued' }, 'it is queued');
 
-my @mails = $d->wait_mails(1);
-is($mails[0]{head}{'message-id'}, "<$row->{id}.doi\@example.org>",
-   'delivered, under its id');
-ok(poll_until(10, sub { $d->outbox('state=dead') == 6 }), 'six are left');
+ok(poll_until(30, sub {
+    grep { $_->{head}{'message-id'} eq "<$row->{id}.doi\@example.org>" }
+         $d->mails;
+}), 'delivered, under its id');
+ok(poll_until(30, sub { $d->outbox('state=dead') == 6 }), 'six are left');
 is($t->post("/api/$uri", json => {})->status, 404, 'it is gone');
 
 # Outdated mail is not sent: the booking was cancelled
@@ -115,7 +116,7 @@ my (undef, $other) = $d->outbox('state=dead');
 is($t->delete("/api/bookings/$other->{booking}")->status, 200, 'cancelled');
 is($t->post("/api/outbox/$other->{id}/retry", json => {})->status, 200,
    'retry');
-ok(poll_until(10, sub { $d->outbox('state=dead') == 5 }), 'it is done with');
+ok(poll_until(30, sub { $d->outbox('state=dead') == 5 }), 'it is done with');
 is(scalar(grep { $_->{head}{'message-id'} =~ /\Q$other->{id}/ } $d->mails), 0,
    'but was not sent');
 
@@ -126,12 +127,13 @@ is($t->metrics->{doi_outbox_dead}, 5, 'the metric');
 my ($last) = $d->outbox('state=dead');
 $conf =~ s/doi_key 1 file:%%KEY%%/doi_key 2 file:%%KEY:other%%/;
 $t->conf($conf);
-$t->reload;
+my @old = $t->reload;
+ok($t->wait_gone(30, @old), 'nobody has it any more');
 is($t->post("/api/outbox/$last->{id}/retry", json => {})->status, 200,
    'retry');
 
 my $now;
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     ($now) = grep { $_->{id} eq $last->{id} && $_->{error} =~ /doi_key/ }
              $d->outbox('state=dead');
 }), 'the link cannot be read: given up, and it says why');

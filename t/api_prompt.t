@@ -27,7 +27,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 sub event {
@@ -49,7 +49,7 @@ is(event($de, event => 'subscribe', level => 'double', lang => 'de')->{reply},
    'prompt', 'another');
 
 my %sent;
-ok(poll_until(15, sub {
+ok(poll_until(30, sub {
     %sent = map { $_->{to} => $_->{text} }
             map { JSON::PP::decode_json($_->{body}) } $d->requests('gw');
     $sent{$en} && $sent{$de};

@@ -60,7 +60,7 @@ http {
         }
         location ~ ^/confirm/(?<token>[^/]+)\$ {
             doi_confirm \$token;
-            proxy_read_timeout 1500ms;
+            proxy_read_timeout 5s;
             proxy_pass http://127.0.0.1:%%PORT:app%%;
         }
         location /api/ { doi_api read resolve; }
@@ -83,7 +83,7 @@ my %begin = (
     workers => sub {
         my @w = $t->workers;
         kill 'KILL', @w;
-        $t->wait_gone(10, @w) && poll_until(10, sub { $t->workers == 2 });
+        $t->wait_gone(30, @w) && poll_until(30, sub { $t->workers == 2 });
     },
     all => sub {
         my @pids = ($t->pid, $t->workers);
@@ -96,7 +96,7 @@ my %begin = (
 my %end = (
     workers => sub { 1 },
     all => sub { 1 },
-    reload => sub { $t->wait_gone(20, @old) },
+    reload => sub { $t->wait_gone(30, @old) },
     upgrade => sub { $t->upgrade_finish },
 );
 
@@ -105,7 +105,7 @@ my %end = (
 sub threads_gone {
     my @pids = @_;
 
-    return poll_until(10, sub {
+    return poll_until(30, sub {
         !grep { slurp("$_/stat") =~ /^\d+ \(.*\) [^ZX]/s }
          map { glob "/proc/$_/task/*" } @pids;
     });
@@ -117,7 +117,7 @@ sub threads_gone {
 sub ready {
     my $n = 0;
 
-    return poll_until(10, sub {
+    return poll_until(30, sub {
         $n = $t->get('/api/bookings?limit=1')->status == 200 ? $n + 1 : 0;
         $n >= 8;
     });
@@ -184,7 +184,7 @@ sub link {
 
     return $v->{link} //= do {
         my $link;
-        poll_until(20, sub {
+        poll_until(30, sub {
             my ($mail) = mails($v);
             $link = $mail && $d->link($mail);
         });
@@ -238,7 +238,7 @@ sub half {
                                    keepalive => 1));
 
     my $answer = '';
-    poll_until(10, sub {
+    poll_until(30, sub {
         sysread $s, $answer, 65536, length $answer;
         $answer =~ /\r\n\r\n.*\}\s*(?:0\r\n\r\n)?\z/s;
     });
@@ -253,7 +253,7 @@ sub half {
 sub flush {
     my ($name) = @_;
 
-    my $ok = poll_until(20, sub {
+    my $ok = poll_until(30, sub {
         my @rows = $d->outbox('state=queued') or return 1;
         $t->post("/api/outbox/$_->{id}/retry", json => {})
             for grep { $_->{attempts} } @rows;
@@ -277,7 +277,7 @@ sub bring_home {
 
     my $id = $b[0]{id};
 
-    ok(poll_until($timeout + 6, sub { state($v) ne 'claimed' }),
+    ok(poll_until($timeout + 30, sub { state($v) ne 'claimed' }),
        "$name: is not claimed for ever");
 
     my $was = state($v);
@@ -324,7 +324,7 @@ sub in_flight {
     my ($s, $r) = half($bytes);
 
     disturb($how, 'half a form', sub {
-        $r = Doi::HTTP::exchange($s, substr($bytes, -3), timeout => 10);
+        $r = Doi::HTTP::exchange($s, substr($bytes, -3), timeout => 30);
         close $s;
     });
     is($r->status, $crash ? 0 : 202, "$name: the answer");
@@ -336,11 +336,11 @@ sub in_flight {
     my @s = map { $t->open_raw($t->bytes('POST', '/book', fields($_))) } @forms;
 
     # The first ones have been answered by then, the last ones perhaps not.
-    poll_until(10, sub { IO::Select->new(@s[0, 1])->can_read(0.01) });
+    poll_until(30, sub { IO::Select->new(@s[0, 1])->can_read(0.01) });
 
     my @r;
     disturb($how, 'forms', sub {
-        @r = map { Doi::HTTP::exchange($_, '', timeout => 10) } splice @s;
+        @r = map { Doi::HTTP::exchange($_, '', timeout => 30) } splice @s;
     });
 
     for my $i (0 .. $#forms) {
@@ -395,8 +395,9 @@ sub at_the_app {
 
     # Half of the button's form, and where the app is at that moment
 
-    # so slow that it cannot have answered before the crash, on any machine
-    my @slow = $crash ? ('slow ms=4000', 'late ms=4000')
+    # so slow that it cannot have answered before the crash, on any machine,
+    # nor book while we look whether it has
+    my @slow = $crash ? ('slow ms=600000', 'late ms=600000')
                       : ('slow ms=700', 'late ms=500');
 
     my %v = map { $_ => held("$how, app: $_") }
@@ -409,19 +410,19 @@ sub at_the_app {
     my @long = @v{'hang', 'hang-booked', @slow};
     confirming($_, $_->{name} =~ /app: (.*)/) for @long;
 
-    ok(poll_until(10, sub { @long == grep { sent_to_app($_) } @long }),
+    ok(poll_until(30, sub { @long == grep { sent_to_app($_) } @long }),
        "$how: the app has what was confirmed");
 
     # and some whose claim is being written, or settled
     confirming($v{"race $_"}, 'ok') for 1 .. 4;
-    poll_until(10, sub {
+    poll_until(30, sub {
         IO::Select->new($v{'race 1'}{socket})->can_read(0.01) });
 
     my %r;
 
     disturb($how, 'the app', sub {
         $r{$_} = Doi::HTTP::exchange(delete $v{$_}{socket}, $_ eq 'half'
-                     ? substr($bytes, -3) : '', timeout => 10)->status
+                     ? substr($bytes, -3) : '', timeout => 30)->status
             for sort keys %v;
     });
 
@@ -464,7 +465,7 @@ sub news {
     $t->write_file('hold', '');
     kill 'STOP', @server{qw(hooks dav)};
     is(click($v)->status, 200, "$v->{name}: confirmed");
-    ok(poll_until(10, sub { mails($v) == 2 }), "$v->{name}: a mail was taken");
+    ok(poll_until(30, sub { mails($v) == 2 }), "$v->{name}: a mail was taken");
 
     disturb($how, 'news', sub {
         unlink $hold;

@@ -6,6 +6,8 @@ use lib 't/lib';
 use Doi;
 use Doi::Deliver;
 
+use Fcntl qw(LOCK_EX);
+
 plan(skip_all => 'no faketime with the sanitizers') if $ENV{DOI_ASAN};
 
 my $t = Doi->new(workers => 2, faketime => 1);
@@ -41,6 +43,17 @@ http {
     }
 }
 EOC
+
+# As long as we have the courier's lock nothing is delivered: what was would
+# make room.
+
+my ($status, $out) = $t->test_config($conf);
+is($status, 0, 'the directory of the store is made') or diag($out);
+
+my $lock = $t->write_file('store/courier.lock', '', 0600);
+chown +(stat $t->dir . '/store')[4, 5], $lock;
+open(my $courier, '<', $lock) or die "$lock: $!";
+flock($courier, LOCK_EX) or die "$lock: $!";
 
 $t->conf($conf)->start;
 $t->expect_log(qr/worker process \d+ exited on signal 9/);
@@ -135,7 +148,9 @@ is(book('late', note => '')->status, 503, 'full it stays');
 
 # Everyone of them gets a mail, even so: what was delivered makes room.
 
-ok($d->idle(30), 'all mails are delivered');
+is(scalar(() = $d->mails), 0, 'no mail has gone out yet');
+close $courier;
+ok($d->idle(60), 'all mails are delivered');
 my %mail = map { $_->{head}{to} => $_ } $d->mails;
 is_deeply([ sort keys %mail ], [ sort @held ], 'to all who were held');
 is(scalar(() = $d->mails), scalar(@held), 'one mail each');
@@ -143,7 +158,7 @@ is(scalar(() = $d->mails), scalar(@held), 'one mail each');
 # Looks, and what ends a hold, work in a full store
 
 push @held, fill();
-ok($d->idle(30), 'the mails of those as well');
+ok($d->idle(60), 'the mails of those as well');
 %mail = map { $_->{head}{to} => $_ } $d->mails;
 
 my ($one, $two, $three) = @held;
@@ -155,11 +170,11 @@ is($t->post($d->link($mail{$one}), form => { action => 'cancel' })->status, 200,
 
 # To confirm takes no more room than the hold has.
 
-ok(poll_until(20, sub { $d->confirm($mail{$two})->status == 200 }),
+ok(poll_until(30, sub { $d->confirm($mail{$two})->status == 200 }),
    'one confirms');
 is(scalar(() = $up->bookings), 1, 'and has booked');
 is(scalar($d->wait_mails(1, to => 'olga')), 1, 'the owner is told');
-ok($d->idle(30), 'all is delivered');
+ok($d->idle(60), 'all is delivered');
 is(scalar(() = $d->mails(to => 'olga')), 1, 'once');
 is_deeply(who(all('confirmed')), [ $two ], 'it is confirmed');
 
@@ -168,9 +183,16 @@ is_deeply(who(all('confirmed')), [ $two ], 'it is confirmed');
 push @held, fill();
 $t->conf($conf =~ s/size=1m/size=16m/r);
 my @old = $t->reload;
-ok($t->wait_gone(20, @old), 'a larger size');
+ok($t->wait_gone(30, @old), 'a larger size');
 is(book('late')->status, 202, 'and there is room');
 is(scalar($d->wait_mails(1, to => 'vlate@')), 1, 'and a mail');
+
+# so much that the mails that go out do not make as much
+
+for (1 .. 8) {
+    push @held, "vmore$_\@example.org";
+    is(book("more$_")->status, 202, 'for more');
+}
 
 is_deeply(who(all('held')),
           [ sort 'vlate@example.org', grep { $_ ne $one && $_ ne $two } @held ],
@@ -180,10 +202,10 @@ is_deeply(who(all('confirmed')), [ $two ], 'nor the booking');
 # Back to the small one: too small for what is in it, but nothing is lost; when
 # the holds are over their slots are free.
 
-ok($d->idle(30), 'all mails are delivered');
+ok($d->idle(60), 'all mails are delivered');
 $t->conf($conf);
 @old = $t->reload;
-ok($t->wait_gone(20, @old), 'the small size again');
+ok($t->wait_gone(30, @old), 'the small size again');
 is(book('later', note => '')->status, 503, 'full again');
 
 $t->faketime(7300);

@@ -49,7 +49,7 @@ http {
     doi_key 1 file:%%KEY%%;
     doi_mail smtp://127.0.0.1:%%PORT:mail%% from=bookings\@example.org
              user=mailer password_file=%%DIR%%/password-mail starttls=required
-             ca_file=%%DIR%%/tls.pem timeout=2s;
+             ca_file=%%DIR%%/tls.pem timeout=5s;
     doi_base_url http://127.0.0.1:%%PORT:http%%;
     doi_url confirm /confirm/\$doi_token;
     doi_owner name=Olga email=olga.owner\@owner.example;
@@ -66,7 +66,7 @@ http {
     doi_webhook http://127.0.0.1:%%PORT:hooks%%/302 secret_file=%%DIR%%/secret
                 allow=private;
     doi_webhook http://127.0.0.1:%%PORT:nobody%%/ secret_file=%%DIR%%/secret;
-    proxy_read_timeout 500ms;
+    proxy_read_timeout 5s;
     client_max_body_size 100k;
     client_body_buffer_size 1k;
     server {
@@ -139,7 +139,7 @@ sub click {
     my $mode = delete $o{mode} // 'ok';
 
     return $t->post("$uri/$token", form => { action => 'confirm', %o },
-                    @cookie, timeout => 10,
+                    @cookie, timeout => 30,
                     headers => { Referer => "http://x$uri/$token",
                                  'X-Mode' => $mode });
 }
@@ -213,7 +213,7 @@ for (
 
     my $before = failures();
     poke();
-    ok(poll_until(10, sub { failures() > $before }), "mail: $name");
+    ok(poll_until(30, sub { failures() > $before }), "mail: $name");
     $d->stop('mail');
 }
 
@@ -223,7 +223,7 @@ $d->httpd('hooks');
 # What was refused for good is tried again, and arrives.
 
 my @mails;
-ok(poll_until(20, sub {
+ok(poll_until(30, sub {
     poke();
     (@mails = $d->mails(to => 'alpha.example')) >= 15;
 }), 'then all have their mail');
@@ -291,11 +291,11 @@ push @emails, 'ida@xn--bcher-kva.example';
 my ($killed, $link) = hold('killed@zeta.example');
 my $s = $t->open_raw($t->bytes('POST', "/confirm/$link", @cookie,
                                form => { action => 'confirm' },
-                               headers => { 'X-Mode' => 'late ms=400' }));
-ok(poll_until(10, sub { grep { $_->{mode} =~ /late/ } $up->posts }), 'asked');
+                               headers => { 'X-Mode' => 'late ms=600000' }));
+ok(poll_until(30, sub { grep { $_->{mode} =~ /late/ } $up->posts }), 'asked');
 $t->kill_worker('KILL', $_) for $t->workers;
 close $s;
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     $t->get("/api/bookings/$killed")->json->{state} eq 'in_doubt' }),
    'in doubt');
 
@@ -311,13 +311,13 @@ $t->post("/api/bookings/$killed/resend", json => {});
 is($t->delete("/api/bookings/$killed", json => { reason => 'rEaSoNsEcReT' })
    ->status, 200, 'cancelled');
 
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     poke();
     !grep { $_->{kind} !~ /webhook|caldav|calendar/ } $d->outbox('state=queued')
 }), 'all mails are delivered');
 
 my @old = $t->reload;
-ok($t->wait_gone(20, @old), 'reload');
+ok($t->wait_gone(30, @old), 'reload');
 ok($t->quit, 'stop');
 
 # What was written

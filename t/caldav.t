@@ -130,7 +130,7 @@ sub object {
     my ($id, $re) = @_;
 
     my $r;
-    poll_until(15, sub {
+    poll_until(30, sub {
         $r = dav('GET', "/olga/cal/$id.ics");
         $re ? $r->status == 200 && $r->body =~ $re : $r->status == 404;
     });
@@ -194,7 +194,7 @@ for (
        "$name: held all the same");
 
     my $row;
-    poll_until(15, sub {
+    poll_until(30, sub {
         ($row) = grep { $_->{kind} eq 'calendar' && $_->{error} =~ $re }
                  $d->outbox('state=queued');
     });
@@ -207,13 +207,13 @@ for (
 is($d->book(uri => '/etag', slot => '2030-02-01 09:00')->status, 202, 'held');
 
 my $changed;
-poll_until(15, sub {
+poll_until(30, sub {
     ($changed) = grep { $_->{error} =~ /changed the object/ }
                  $d->outbox('state=queued');
 });
 ok($changed, '412: tried again');
 is($t->post("/api/outbox/$changed->{id}/retry", json => {})->status, 200, 'now');
-poll_until(15, sub { slurp($t->dir . '/puts') =~ /two/ });
+poll_until(30, sub { slurp($t->dir . '/puts') =~ /two/ });
 is(slurp($t->dir . '/puts'), qq{"one"|\n"two"|\n},
    'each PUT on the condition of what was there');
 
@@ -236,7 +236,7 @@ $t->reload;
 $t->post("/api/outbox/$absent->{id}/retry", json => {});
 
 my $row;
-poll_until(15, sub { ($row) = $d->outbox('state=dead') });
+poll_until(30, sub { ($row) = $d->outbox('state=dead') });
 like($row->{error}, qr/no "doi_caldav"/, 'given up, and it says why');
 
 done_testing();

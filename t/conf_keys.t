@@ -139,7 +139,7 @@ chmod 0644, $t->key;
 $t->expect_log(qr/doi_key.*chmod 600/);
 kill 'HUP', $t->pid;
 
-ok(poll_until(10, sub { $t->grep_log(qr/\[emerg\].*doi_key/) }),
+ok(poll_until(30, sub { $t->grep_log(qr/\[emerg\].*doi_key/) }),
    'reload: the broken key is in the error log');
 is_deeply([ $t->workers ], \@workers, 'reload: the old workers stay');
 is($t->get("/book/?t=$token")->status, 200, 'reload: and serve');

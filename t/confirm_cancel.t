@@ -102,7 +102,7 @@ for my $o ([], [@json]) {
 
 $link = link_of(hold('carol@example.org', 'c', @json));
 is($t->post($link, form => { action => 'confirm' })->status, 200, 'confirmed');
-poll_until(5, sub {
+poll_until(30, sub {
     $r = $t->post($link, form => { action => 'cancel' }, @json);
     $r->status == 200;
 });

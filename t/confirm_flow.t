@@ -167,7 +167,7 @@ is(index(join(' ', map { $_ // '' } %$got, %{$got->{headers}}), $token), -1,
 for my $go (sub { $t->get($link) },
             sub { $t->post($link, form => { action => 'confirm' }) },
             sub { $t->post($link, form => { action => 'cancel' }) }) {
-    my $ok = poll_until(5, sub { $r = $go->(); $r->status == 200 });
+    my $ok = poll_until(30, sub { $r = $go->(); $r->status == 200 });
     ok($ok, 'afterwards: 200') or diag $r->status;
     like($r->body, qr/<h1>[^<]*(?:booked|confirmed)/i, 'it is booked');
     unlike($r->body, qr/value="confirm"/, 'no button any more');
@@ -179,7 +179,7 @@ is($r->header('Content-Type'), 'application/json', 'type');
 is(scalar($up->requests), 1, 'still one request');
 
 my @log;
-poll_until(5, sub {
+poll_until(30, sub {
     @log = split /\n/, slurp($t->dir . '/doi.log');
     grep { /^POST 200 confirmed/ } @log;
 });
@@ -250,10 +250,10 @@ $link = '/plain/?t=' . $t->confirm_token($id);
 my ($browser) = $t->get($link)->raw =~ /(doi_browser=[\w-]+)/;
 
 $up->forget;
-$up->mode('slow', ms => 700);
+$up->mode('slow', until => 'answer');
 $s = $t->open_raw($t->bytes(POST => $link, form => { action => 'confirm' },
                             cookie => $browser));
-ok(poll_until(5, sub { scalar $up->requests }), 'it is under way');
+ok(poll_until(30, sub { scalar $up->requests }), 'it is under way');
 
 $r = $t->get($link, cookie => $browser);
 is($r->status, 409, 'this browser: 409');
@@ -264,7 +264,8 @@ is($r->json->{code}, 'claimed', 'claimed');
 like($r->header('Retry-After'), qr/^[1-5]$/, 'Retry-After');
 is($t->post($link, form => { action => $_ })->status, 409, "$_: 409")
     for qw(confirm cancel);
-ok(poll_until(5, sub { $t->get($link)->status == 200 }), 'then it is booked');
+$t->write_file('answer', '');
+ok(poll_until(30, sub { $t->get($link)->status == 200 }), 'then it is booked');
 is(scalar($up->posts), 1, 'once');
 $up->mode('ok');
 close $s;

@@ -48,7 +48,7 @@ is_deeply($t->statuses(@r), { 202 => 1, 409 => 499 },
 my ($won) = grep { $_->status == 202 } @r;
 my $link = '/c/' . $t->confirm_token($won->json->{reference});
 
-$up->mode('slow', ms => 300);
+$up->mode('slow', ms => 1000);
 @r = $t->many(200, [ POST => $link, form => { action => 'confirm' } ]);
 my %statuses = %{$t->statuses(@r)};
 
@@ -60,7 +60,7 @@ is_deeply([ grep { !/^(?:200|409)$/ } keys %statuses ], [],
 ok($statuses{409}, 'some of them while it was');
 ok($statuses{200}, 'the winner at least that it is booked');
 
-ok(poll_until(5, sub { $t->get($link)->status == 200 }), 'booked');
+ok(poll_until(30, sub { $t->get($link)->status == 200 }), 'booked');
 @r = $t->many(200, [ POST => $link, form => { action => 'confirm' } ]);
 is_deeply($t->statuses(@r), { 200 => 200 }, '200 more: it is booked');
 is(scalar($up->requests), 1, 'still one request');

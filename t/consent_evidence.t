@@ -52,7 +52,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 my @browser = ('User-Agent' => 'Mozilla/5.0 (test)');
@@ -137,7 +137,7 @@ unlike($e->{wording}, qr{/confirm/}, 'but no link');
 
 is($t->post('/sms', form => { phone => '+491512345678' })->status, 202, 'SMS');
 my @sent;
-ok(poll_until(15, sub { @sent = $d->requests('gw') }), 'is sent');
+ok(poll_until(30, sub { @sent = $d->requests('gw') }), 'is sent');
 my ($secret) = $sent[0]{body} =~ m{/confirm/([\w-]{46})};
 ok($secret, 'with a link') or diag($sent[0]{body});
 ($e) = entries('sms:+491512345678');
@@ -166,7 +166,7 @@ is(say_it('Start')->status, 200, 'START');
 ($e) = entries('sms:+491512345679');
 is_deeply([ @{$e}{qw(source text message_id sender to)} ],
           [ qw(keyword Start m1 +4930123456 pending) ], 'the message');
-ok(poll_until(15, sub { (@sent = $d->requests('gw')) == 2 }), 'is answered');
+ok(poll_until(30, sub { (@sent = $d->requests('gw')) == 2 }), 'is answered');
 like($sent[1]{body}, qr/reply YES/, 'by a prompt');
 unlike($sent[1]{body}, qr{/confirm/}, 'without a link: answer by keyword');
 

@@ -50,7 +50,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 my $n = 0;
@@ -94,7 +94,7 @@ is(scalar $up->requests, 1, 'the app has a request');
 
 rename $store, "$store.old" or die "$store: $!";
 
-ok(poll_until(10, sub { !grep { message()->status != 503 } 1 .. 8 }),
+ok(poll_until(30, sub { !grep { message()->status != 503 } 1 .. 8 }),
    'a message: 503') or diag(message()->status);
 
 for my $round (1 .. 4) {
@@ -108,7 +108,7 @@ for my $round (1 .. 4) {
     }
 }
 
-ok(poll_until(10, sub { !grep { send_to()->status != 503 } 1 .. 8 }),
+ok(poll_until(30, sub { !grep { send_to()->status != 503 } 1 .. 8 }),
    'the gate: 503') or diag(send_to()->status);
 $up->forget;
 is(send_to()->json->{code}, 'unavailable', 'and why');

@@ -67,7 +67,7 @@ if ($worker == $leader) {
 isnt($worker, $leader, 'one delivers, another one commits');
 
 is($d->book(slot => 'room 1')->status, 202, 'held');
-ok(poll_until(10, sub { $d->requests('hooks') == 1 }), 'the webhook is sent');
+ok(poll_until(30, sub { $d->requests('hooks') == 1 }), 'the webhook is sent');
 
 # The receiver answers after a second
 

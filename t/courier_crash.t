@@ -40,14 +40,14 @@ http {
 EOC
 
 my $first;
-ok(poll_until(10, sub { $first = $d->worker }), 'one worker delivers');
+ok(poll_until(30, sub { $first = $d->worker }), 'one worker delivers');
 
 is($d->book(slot => "2030-01-1$_ 09:00", email => "v$_\@example.org")->status,
    202, 'held') for 1 .. 5;
 
 sub started { scalar(() = slurp($t->dir . '/smtp.log') =~ /C MAIL/g) }
 
-ok(poll_until(15, sub { started() >= 5 }), 'five mails are on their way');
+ok(poll_until(30, sub { started() >= 5 }), 'five mails are on their way');
 
 my %row = map { $_->{id} => $_ } $d->outbox;
 is(scalar(keys %row), 5, 'five rows wait');
@@ -55,9 +55,9 @@ is(scalar(keys %row), 5, 'five rows wait');
 $t->kill_worker('KILL', $first);
 
 my $second;
-ok(poll_until(10, sub { $second = $d->worker }), 'another one delivers');
+ok(poll_until(30, sub { $second = $d->worker }), 'another one delivers');
 isnt($second, $first, 'another one');
-ok(poll_until(15, sub { started() >= 10 }), 'all of them once more');
+ok(poll_until(30, sub { started() >= 10 }), 'all of them once more');
 is($_->{attempts}, 0, 'none has failed') for $d->outbox;
 
 # The server is mended; what hangs there is tried again
@@ -65,7 +65,7 @@ is($_->{attempts}, 0, 'none has failed') for $d->outbox;
 $d->stop('mail');
 $d->smtpd('mail', '--log', $t->dir . '/smtp.log');
 
-poll_until(15, sub { 5 == grep { $_->{attempts} } $d->outbox });
+poll_until(30, sub { 5 == grep { $_->{attempts} } $d->outbox });
 $t->post("/api/outbox/$_/retry", json => {}) for keys %row;
 
 ok($d->idle, 'all are delivered');

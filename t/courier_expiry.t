@@ -71,7 +71,7 @@ my $s = $t->open_raw(join "\r\n", 'POST ' . $d->link($bob) . ' HTTP/1.1',
                      'Host: 127.0.0.1:' . $t->port, 'Content-Type: '
                      . 'application/x-www-form-urlencoded',
                      'Content-Length: 14', '', 'action=confirm');
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     $t->get("/api/bookings/$id{'room 2'}")->json->{state} eq 'claimed' }),
    'claimed');
 $t->kill_worker('KILL', $_) for $t->workers;
@@ -116,7 +116,7 @@ ok(@wait >= 2, 'what fails waits');
 
 for my $days (1 .. 5) {
     $t->faketime(7400 + 80000 * $days);
-    poll_until(10, sub {
+    poll_until(30, sub {
         !grep { $_->{due} <= time + 7400 + 80000 * $days } $d->outbox('state=queued')
     });
 }

@@ -70,7 +70,7 @@ is($d->confirm($mail)->status, 200, 'confirmed');
 
 my ($booked) = $d->wait_mails(1, to => 'ada', subject => qr/./)
     && (grep { $_->{body}{'text/calendar'} }
-        do { my @m; poll_until(15, sub { (@m = $d->mails(to => 'ada')) >= 2 });
+        do { my @m; poll_until(30, sub { (@m = $d->mails(to => 'ada')) >= 2 });
              @m });
 
 ok($booked, 'a mail to the visitor, with an appointment');
@@ -100,7 +100,7 @@ unlike($owner->{raw} . join('', values %{$owner->{body}}),
 is($t->delete("/api/bookings/$booking->{id}")->status, 200, 'cancelled');
 
 my @cancel;
-poll_until(15, sub {
+poll_until(30, sub {
     @cancel = grep { ($_->{body}{'text/calendar'} // '') =~ /METHOD:CANCEL/ }
               $d->mails;
     @cancel == 2;
@@ -122,7 +122,7 @@ for (@cancel) {
 
 is($d->book(slot => '2030-01-16 09:00', lang => 'de-AT')->status, 202, 'held');
 ($mail) = (grep { ($_->{head}{'content-language'} // '') eq 'de' }
-           do { my @m; poll_until(15, sub {
+           do { my @m; poll_until(30, sub {
                     (@m = $d->mails(to => 'ada')) >= 4 }); @m });
 ok($mail, 'in the language of the form');
 

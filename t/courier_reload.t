@@ -46,7 +46,7 @@ http {
 EOC
 
 my $first;
-ok(poll_until(10, sub { $first = $d->worker }), 'one worker delivers');
+ok(poll_until(30, sub { $first = $d->worker }), 'one worker delivers');
 
 my $n = 0;
 
@@ -59,18 +59,18 @@ for my $round (1 .. 3) {
     }
 
     # The receiver answers after a second: some are always on their way.
-    poll_until(10, sub { $d->requests('hooks') > 6 * ($round - 1) });
+    poll_until(30, sub { $d->requests('hooks') > 6 * ($round - 1) });
 
     my @old = $t->reload;
     ok(@old, 'reload');
-    ok($t->wait_gone(20, @old), 'the old workers are gone');
+    ok($t->wait_gone(30, @old), 'the old workers are gone');
 }
 
 my $last;
-ok(poll_until(10, sub { $last = $d->worker }), 'a new worker delivers');
+ok(poll_until(30, sub { $last = $d->worker }), 'a new worker delivers');
 isnt($last, $first, 'a new one');
 
-ok($d->idle(30), 'all is delivered');
+ok($d->idle(60), 'all is delivered');
 
 my %seen;
 $seen{$_->{headers}{'webhook-id'} // $_->{headers}{'Webhook-Id'}}++
@@ -89,17 +89,17 @@ is($m->{doi_outbox_waiting}, 0, 'none waits');
 # One that ends has no more to do than to let go
 
 my @old = $t->reload;
-ok($t->wait_gone(5, @old), 'without work the old workers end at once');
+ok($t->wait_gone(15, @old), 'without work the old workers end at once');
 
 # A lock file that is replaced keeps nobody out: the lock is taken anew
 
 my $file = $t->dir . '/store/courier.lock';
 unlink $file;
-ok(poll_until(10, sub { -e $file && $d->worker }), 'the lock is there again');
+ok(poll_until(30, sub { -e $file && $d->worker }), 'the lock is there again');
 
 is($d->book(slot => 'room 99', email => 'last@example.org')->status, 202,
    'held');
-ok(poll_until(10, sub { $d->mails(to => 'last') }), 'and mails go out');
+ok(poll_until(30, sub { $d->mails(to => 'last') }), 'and mails go out');
 
 is((stat $file)[2] & 0777, 0600, 'its mode');
 

@@ -47,21 +47,22 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $d->worker }), 'one worker delivers');
+ok(poll_until(30, sub { $d->worker }), 'one worker delivers');
 
 my $n = 1500;
 my @r = $t->many($n, sub {
     [ POST => '/book', form => { email => "v$_[0]\@example.org", name => 'A',
                                  slot => "room $_[0]" } ];
-});
+}, timeout => 120);
 is_deeply($t->statuses(@r), { 202 => $n }, "$n held");
 
-ok(poll_until(60, sub { $d->requests('hooks') >= $n }),
+ok(poll_until(120, sub { $d->requests('hooks') >= $n }),
    'all webhooks go out, behind mails that hang')
     or diag(scalar(() = $d->requests('hooks')));
 
-my $m = $t->metrics;
-is($m->{doi_outbox_waiting}, $n, 'the mails wait');
+my $m;
+ok(poll_until(30, sub { $m = $t->metrics; $m->{doi_outbox_waiting} == $n }),
+   'the mails wait') or diag($m->{doi_outbox_waiting});
 is($m->{'doi_deliveries_total{kind="confirm",result="queued"}'}, $n, 'queued');
 
 # Stop
@@ -74,7 +75,7 @@ $d->stop('mail');
 $d->smtpd('mail');
 $t->start;
 
-ok(poll_until(60, sub { $t->metrics->{doi_outbox_waiting} == 0 }),
+ok(poll_until(120, sub { $t->metrics->{doi_outbox_waiting} == 0 }),
    'all mails go out after the next start');
 
 my %to;

@@ -73,7 +73,8 @@ sub minter {
 
 
 for my $round (1 .. $rounds) {
-    my $until = time() + 15;
+    my $until = time() + 60;
+    my $before = () = $up->bookings;
 
     my @out = parallel($clients + $minters + 1, sub {
         my ($i) = @_;
@@ -81,7 +82,9 @@ for my $round (1 .. $rounds) {
         return client($until) if $i < $clients;
         return minter($until) if $i < $clients + $minters;
 
-        sleep 0.6 + rand 0.3;
+        # by then some of the clients have had answers
+        poll_until(30, sub { $up->bookings >= $before + 3 * $clients });
+        sleep 0.3 + rand 0.3;
         return $t->kill_all;
     });
 

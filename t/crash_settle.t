@@ -67,8 +67,8 @@ sub resolve {
 # there, which settles the link.
 
 my @links = map { { mode => $_ } }
-            ('slow ms=6000', 'late ms=500', 'late ms=500', 'hang', 'hang-booked',
-             'slow ms=6000', 'half');
+            ('slow until=killed', 'late until=killed', 'late until=killed',
+             'hang', 'hang-booked', 'slow until=killed', 'half');
 
 for my $l (@links) {
     my $token = $t->mint(scope => 's');
@@ -82,23 +82,24 @@ for my $l (@links) {
 my $started = time();
 my $half = $links[-1];
 
-ok(poll_until(3, sub { $up->posts == @links }), 'the app has all of them');
-ok(poll_until(3, sub { state($half) eq 'used' }), 'half: used by its header');
+ok(poll_until(30, sub { $up->posts == @links }), 'the app has all of them');
+ok(poll_until(30, sub { state($half) eq 'used' }), 'half: used by its header');
 $t->expect_log(map { qr/worker process $_ exited/ } $t->workers);
 
 my @old = $t->workers;
 kill 'KILL', @old;
-ok($t->wait_gone(5, @old), 'all workers are killed');
-ok(poll_until(5, sub { $t->workers == 2 }), 'and replaced');
+ok($t->wait_gone(30, @old), 'all workers are killed');
+ok(poll_until(30, sub { $t->workers == 2 }), 'and replaced');
+$t->write_file('killed', '');
 
 for my $l (@links) {
-    my $r = Doi::HTTP::exchange($l->{s}, undef, timeout => 5);
+    my $r = Doi::HTTP::exchange($l->{s}, undef, timeout => 30);
     ok($r->status == 0 || $l == $half, "$l->{mode}: the client has no answer");
 }
 
 # Until the claim runs out, somebody is booking; from then on it is in doubt.
 
-ok(poll_until(3, sub { $up->bookings >= 6 }), 'late: booked meanwhile');
+ok(poll_until(30, sub { $up->bookings >= 6 }), 'late: booked meanwhile');
 
 pop @links;
 my @seen = map { look($_) } @links;
@@ -114,7 +115,7 @@ is_deeply([ grep { $_ != 409 } map { book($_)->status } @links ], [],
           'nor to book');
 
 for my $l (@links) {
-    ok(poll_until($timeout + 3, sub { look($l) eq '409 in_doubt' }),
+    ok(poll_until($timeout + 30, sub { look($l) eq '409 in_doubt' }),
        "$l->{mode}: in doubt");
     is(state($l), 'in_doubt', "$l->{mode}: for operators, too");
     is(code(book($l)), '409 in_doubt', "$l->{mode}: no second booking");

@@ -82,7 +82,10 @@ is($d->confirm($mail)->status, 200, 'confirmed');
 is($t->delete('/api/bookings/' . $id{'2030-01-15 10:00'})->status, 200,
    'cancelled');
 
-@e = events(feed('hair'));
+poll_until(30, sub {
+    @e = events(feed('hair'));
+    @e == 1 && $e[0]{STATUS} eq 'CONFIRMED';
+});
 is(scalar(@e), 1, 'one is left');
 is($e[0]{STATUS}, 'CONFIRMED', 'confirmed');
 is(scalar(events(feed('nails'))), 1, 'the other scope has its own');
@@ -141,7 +144,7 @@ is(scalar(events(feed('many'))), 400, 'harms nobody');
 
 rename $t->dir . '/store/data.mdb', $t->dir . '/store/gone';
 my $status;
-poll_until(15, sub { ($status = $t->get('/feed/hair.ics')->status) == 503 });
+poll_until(30, sub { ($status = $t->get('/feed/hair.ics')->status) == 503 });
 is($status, 503, 'the store is gone: 503');
 
 done_testing();

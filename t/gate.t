@@ -73,7 +73,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 my ($yes, $yes2, $no, $out) = map { "+491511234567$_" } 0 .. 3;
@@ -252,18 +252,20 @@ is(scalar $up->requests, $sent, 'only those that passed came through')
 # What the provider knows
 
 is($t->post('/learn', form => { To => $yes2 })->status, 400, 'Twilio refuses');
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     $t->get("/api/contacts/sms:$yes2")->json->{lists}[0]{status} eq 'opted_out'
 }), 'that is learnt');
 is($t->get("/api/contacts/sms:$yes2/evidence")->json->{entries}[-1]{source},
    'provider', 'from the provider');
 refused('learnt', 403, 'opted_out', '/learn', form => { To => $yes2 });
 
-my $m = $t->get('/metrics')->body;
+my $m;
+ok(poll_until(30, sub {
+    $m = $t->get('/metrics')->body;
+    $m =~ /^doi_consent_events_total\{event="stop",source="provider"\} 1$/m;
+}), 'events are counted') or diag($m);
 like($m, qr/^doi_gate_total\{result="opted_out"\} [1-9]/m, 'counted');
 my ($passed) = $m =~ /^doi_gate_total\{result="passed"\} (\d+)$/m;
 cmp_ok($passed // 0, '>=', $sent, 'what passed as well');
-like($m, qr/^doi_consent_events_total\{event="stop",source="provider"\} 1$/m,
-     'events too');
 
 done_testing();

@@ -51,7 +51,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 my $n = 0;
@@ -96,7 +96,7 @@ isnt($t->post('/stopped', form => { To => "$one,$two" })->status, 403,
 my $last = contact();
 is($t->post('/failed', form => { To => $last })->status, 201,
    'a message that was made and failed');
-ok(poll_until(10, sub { lists($last) eq 'default=opted_out news=opted_out' }),
+ok(poll_until(30, sub { lists($last) eq 'default=opted_out news=opted_out' }),
    'is learnt, for the contact') or diag(lists($last));
 
 my $e = $t->get("/api/contacts/sms:$last/evidence")->json->{entries};
@@ -106,7 +106,7 @@ is_deeply([ @{$stop // {}}{qw(source reason list)} ],
 
 is($t->post('/list/stopped', form => { To => $two })->status, 400,
    'doi_optout_scope list');
-ok(poll_until(10, sub { lists($two) ne $in }), 'is learnt');
+ok(poll_until(30, sub { lists($two) ne $in }), 'is learnt');
 is(lists($two), 'default=opted_out news=single', 'for this list');
 
 is(lists($one), $in, 'nothing was learnt before');
@@ -116,7 +116,7 @@ is($t->post('/other', form => { To => $one })->status, 400,
 my $other = contact();
 is($t->post('/person/stopped', form => { To => $other })->status, 400,
    'doi_optout_scope person');
-ok(poll_until(10, sub { lists($one) eq 'default=opted_out news=opted_out' }),
+ok(poll_until(30, sub { lists($one) eq 'default=opted_out news=opted_out' }),
    'reaches all of the person');
 
 done_testing();

@@ -439,12 +439,13 @@ sub start {
     # Its secret is made at the very first start; until then it answers 503.
 
     if ($self->{level} =~ /^(?:info|debug)$/ && slurp("$self->{dir}/nginx.conf")
-        =~ /\bdoi_(?:inbound|subscribe|unsubscribe|consent|sync|gateway)\s/)
+        =~ /\bdoi_(?:inbound|subscribe|unsubscribe|consent|sync)\s/)
     {
         my $n = () = $self->workers;
 
-        poll_until(10, sub {
-            $n <= scalar(() = $self->grep_log(qr/consent ledger is open/)) });
+        poll_until(30, sub {
+            $n <= scalar(() = $self->grep_log(qr/consent ledger is open/))
+            || $self->grep_log(qr/cannot open the store|opens the secret/) });
     }
 
     return $self;
@@ -458,9 +459,10 @@ sub try_start {
 
     return ($status, $out) if $status;
 
-    poll_until(20, sub { $self->pid })
+    poll_until(30, sub { $self->pid })
         or return (1, "no pid file\n$out");
-    poll_until(20, sub { $self->workers }) or return (1, "no worker\n$out");
+    $self->_wait_workers;
+    $self->workers or return (1, "no worker\n$out");
 
     if (my $port = $self->{ports}{http}) {
         my $s = Doi::HTTP::connect_to($port)
@@ -518,6 +520,17 @@ sub workers {
 }
 
 
+# Until all of them have begun; a process that has not is no worker yet.
+
+sub _wait_workers {
+    my ($self) = @_;
+
+    my ($n) = slurp("$self->{dir}/nginx.conf") =~ /^worker_processes (\d+);/m;
+
+    return poll_until(30, sub { $self->workers >= ($n // 1) });
+}
+
+
 sub wait_gone {
     my ($self, $timeout, @pids) = @_;
 
@@ -536,10 +549,12 @@ sub reload {
 
     kill 'HUP', $self->pid;
 
-    my $ok = poll_until($timeout // 20, sub {
+    my $ok = poll_until($timeout // 30, sub {
         my @now = $self->workers;
         @now && !grep { $old{$_} } @now;
     });
+
+    $self->_wait_workers if $ok;
 
     return $ok ? @old : ();
 }
@@ -559,7 +574,7 @@ sub kill_worker {
 
     kill $signal // 'KILL', $pid;
 
-    poll_until(20, sub { !alive($pid) && $self->workers >= @old });
+    poll_until(30, sub { !alive($pid) && $self->workers >= @old });
 
     return $pid;
 }
@@ -577,7 +592,7 @@ sub upgrade_start {
     kill 'USR2', $old;
 
     my $new;
-    poll_until(20, sub {
+    poll_until(30, sub {
         $new = $self->pid;
         $new && $new != $old && -e "$self->{dir}/nginx.pid.oldbin"
             && $self->workers(master => $new);
@@ -626,8 +641,8 @@ sub _end {
     return $self->wait_gone($timeout, @pids);
 }
 
-sub stop { $_[0]->_end('TERM', $_[1] // 20) }
-sub quit { $_[0]->_end('QUIT', $_[1] // 20) }
+sub stop { $_[0]->_end('TERM', $_[1] // 30) }
+sub quit { $_[0]->_end('QUIT', $_[1] // 30) }
 
 sub kill_all {
     my ($self) = @_;
@@ -638,7 +653,7 @@ sub kill_all {
     kill 'KILL', @pids;
     unlink "$self->{dir}/nginx.pid";
 
-    return $self->wait_gone(20, @pids);
+    return $self->wait_gone(30, @pids);
 }
 
 

@@ -45,7 +45,7 @@ sub new {
                   // find('google-chrome') or return;
 
     my $self = bless { %o, owner => $$ }, $class;
-    $self->{http} = HTTP::Tiny->new(timeout => 60, no_proxy => '*',
+    $self->{http} = HTTP::Tiny->new(timeout => 120, no_proxy => '*',
                                     keep_alive => 0);
 
     my $log = "$o{dir}/chromedriver.log";
@@ -64,7 +64,7 @@ sub new {
 
     $self->{pid} = $pid;
 
-    my $end = time + 30;
+    my $end = time + 60;
 
     until ($self->{port}) {
         croak 'chromedriver does not start' if time > $end;
@@ -163,12 +163,12 @@ sub switch {
 }
 
 
-# The element for a CSS selector, waited for 10 seconds.
+# The element for a CSS selector, waited for 30 seconds.
 
 sub element {
     my ($self, $css) = @_;
 
-    my $end = time + 10;
+    my $end = time + 30;
 
     for (;;) {
         my $found = eval { $self->_call('POST', "$self->{session}/element",
@@ -223,7 +223,7 @@ sub script {
 sub wait_text {
     my ($self, $css, $like) = @_;
 
-    my $end = time + 15;
+    my $end = time + 30;
     my $text = '';
 
     while (time < $end) {

@@ -61,7 +61,7 @@ sub spawn {
     push @pids, $pid;
     $self->{pids}{$name} = $pid;
 
-    Doi::poll_until(20, sub {
+    Doi::poll_until(60, sub {
         IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
     }) or die "$name does not listen: " . Doi::slurp("$self->{dir}/$name.out");
 
@@ -163,7 +163,7 @@ sub wait_mails {
     my ($self, $n, %o) = @_;
 
     my @mails;
-    Doi::poll_until($o{timeout} // 15,
+    Doi::poll_until($o{timeout} // 30,
                     sub { (@mails = $self->mails(%o)) >= $n });
 
     return @mails;
@@ -261,7 +261,7 @@ sub outbox {
 sub idle {
     my ($self, $timeout) = @_;
 
-    return Doi::poll_until($timeout // 15,
+    return Doi::poll_until($timeout // 30,
                            sub { !$self->outbox('state=queued') });
 }
 

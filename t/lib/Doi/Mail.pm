@@ -98,12 +98,12 @@ sub grep {
 }
 
 
-# The newest that fits; waits up to timeout (20) seconds, then dies.
+# The newest that fits; waits up to timeout (30) seconds, then dies.
 
 sub wait {
     my ($self, %want) = @_;
 
-    my $timeout = delete $want{timeout} // 20;
+    my $timeout = delete $want{timeout} // 30;
     my $end = time + $timeout;
 
     for (;;) {

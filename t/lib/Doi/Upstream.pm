@@ -14,6 +14,7 @@ package Doi::Upstream;
 #   hang            reads the request, never answers; hang-booked
 #   slow  ms=N      booked, answers after N ms
 #   late  ms=N      booked after N ms, then answers
+#                   (both with until=FILE: as soon as that is there)
 #   drip  ms=N      booked, answers 200 and drips the body, a byte every N ms
 #   half            booked, sends the header of a 200 and then nothing
 #   truncated       booked, 200 whose body ends too early
@@ -361,6 +362,15 @@ sub _act {
                                    body => $r->{body} });
     };
 
+    my $later;
+    $later = sub {
+        my ($code) = @_;
+
+        return $self->{after}->($ms, $code) if !defined $o{until};
+        return $code->() if -e "$self->{dir}/$o{until}";
+        $self->{after}->(20, sub { $later->($code) });
+    };
+
     my $answer = sub {
         my ($status, %a) = @_;
 
@@ -398,10 +408,10 @@ sub _act {
 
     } elsif ($mode eq 'slow') {
         $book->();
-        $self->{after}->($ms, sub { $answer->(200) });
+        $later->(sub { $answer->(200) });
 
     } elsif ($mode eq 'late') {
-        $self->{after}->($ms, sub { $book->(); $answer->(200) });
+        $later->(sub { $book->(); $answer->(200) });
 
     } elsif ($mode eq 'drip') {
         $book->();
