@@ -598,6 +598,7 @@ sub upgrade_start {
             && $self->workers(master => $new);
     }) or croak 'the new binary did not start';
 
+    $self->_wait_workers;
     $self->{old_master} = $old;
 
     return ($old, $new);
@@ -859,7 +860,7 @@ sub _finish {
         # Gracefully: nginx then reports sockets that were left open.
         my $gone = $self->_end('QUIT', 3);
         $_->stop for @{$self->{upstreams}};
-        $gone ||= $self->wait_gone(5, grep { $_ } $self->pid);
+        $gone ||= $self->wait_gone(20, grep { $_ } $self->pid);
         $gone ||= $self->_end('TERM', 5);
     }
 
