@@ -357,7 +357,8 @@ doi_consent_is_out(const doi_consent_op_t *op)
     uint8_t   hash[DOI_LIST_HASH];
     uint32_t  seq, last;
 
-    if (op->arg.event != DOI_CONSENT_SUBSCRIBE
+    if ((op->arg.event != DOI_CONSENT_SUBSCRIBE
+         && op->arg.event != DOI_CONSENT_CONFIRM)
         || (op->arg.flags & DOI_CONSENT_SET)
         || doi_source_own(op->arg.source) || !op->known
         || (op->before.state != DOI_CONSENT_PENDING

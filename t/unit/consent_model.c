@@ -103,6 +103,11 @@ m_next(int from, int prompted, int out, const event_t *e)
         return a->level == S ? S : P;
 
     case DOI_CONSENT_CONFIRM:
+
+        if (out && from != O && !m_own(a->source)) {
+            return -1;
+        }
+
         return from == P || (from == S && prompted) ? D : from;
 
     case DOI_CONSENT_STOP:
