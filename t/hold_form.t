@@ -122,7 +122,7 @@ is($r->header('Cache-Control'), 'no-store', 'not for caches');
 is(scalar($up->requests), 0, 'the app saw nothing');
 
 my $line;
-poll_until(5, sub {
+poll_until(30, sub {
     ($line) = grep { /^POST held/ } split /\n/, slurp($t->dir . '/doi.log');
 });
 is($line, 'POST held ' . $r->json->{reference} . ' ada.lovelace@example.org',
@@ -215,7 +215,7 @@ is(hold('/json', json => $json)->status, 202, 'JSON: a number is a value');
 my $gone = form(date => 'hung', time => 'up', email => 'hung@example.com');
 close $t->open_raw($t->bytes(POST => '/book', form => $gone,
                              headers => { 'X-Doi' => 1 }));
-ok(poll_until(5, sub {
+ok(poll_until(30, sub {
     slurp($t->dir . '/doi.log') =~ /^POST .* hung\@example\.com$/m;
 }), 'a visitor hangs up');
 is(hold('/book', form => { %$gone, email => 'bob@example.com' })->status, 409,

@@ -39,13 +39,13 @@ sub mails { map { slurp($_) } glob $t->dir . '/mail/new/*' }
 
 is($t->post('/idn/', form => { email => 'ada@example.org', slot => 1 })
    ->status, 202, 'held');
-ok(poll_until(10, sub { mails() == 1 }), 'the mail goes out');
+ok(poll_until(30, sub { mails() == 1 }), 'the mail goes out');
 like((mails())[0], qr/^Reply-To: .*grace\@xn--bcher-kva\.example/mi,
      'and names the owner');
 
 is($t->post('/bad/?o=none', form => { email => 'eve@example.org', slot => 2 })
    ->status, 202, 'held');
-ok(poll_until(10, sub { mails() == 2 }), 'the mail goes out');
+ok(poll_until(30, sub { mails() == 2 }), 'the mail goes out');
 is(scalar($t->grep_log(qr/"email=" of "doi_owner" gave what is no address/)), 1,
    'the log says why');
 

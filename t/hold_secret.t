@@ -94,7 +94,7 @@ is(scalar($t->grep_log(qr/\[error\].*request of booking \Q$id\E.*doi_key/)), 1,
 keys_are("doi_key 2 file:%%KEY:other%%;\n    doi_key 1 file:%%KEY%%;");
 ok($t->reload, 'the key is back, as second one');
 $r = undef;
-poll_until(5, sub {
+poll_until(30, sub {
     $r = $t->post("/c/$token", form => { action => 'confirm' });
     $r->status == 200;
 });

@@ -92,7 +92,7 @@ is(hold('bob@example.org', '2030-01-01 09:30')->status, 202, 'another slot');
 
 my %states;
 
-poll_until(5, sub {
+poll_until(30, sub {
     my @lines = split /\n/, slurp($t->dir . '/doi.log');
     %states = ();
     $states{$_}++ for @lines;
@@ -106,7 +106,7 @@ is_deeply(\%states, { held => 4, taken => 7 }, '$doi_state')
 
 is($t->post($link, form => { action => 'confirm' })->status, 200, 'confirmed');
 
-ok(poll_until(5, sub {
+ok(poll_until(30, sub {
     ($t->get($link, accept => 'application/json')->json // {})->{code}
         eq 'booked';
 }), 'settled');

@@ -23,7 +23,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 sub import_csv {
@@ -116,26 +116,26 @@ my $chunks = join '', map { sprintf("%x\r\n%s\r\n", length $_, $_) }
 $r = $t->http_raw("POST /api/contacts/import HTTP/1.1\r\nHost: a\r\n"
                   . "Content-Type: text/csv\r\nConnection: close\r\n"
                   . "Transfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n",
-                  timeout => 60);
+                  timeout => 120);
 is($r->status, 200, 'chunked') or diag($r->body);
 is_deeply([ @{$r->json}{qw(rows created invalid)} ], [ 3001, 1, 3000 ],
           'line ends are no text for a reason');
 is(scalar @{$r->json->{errors}}, 100, 'the first hundred errors');
 
 $rows = join '', map { "p$_\@example.org,single,de\n" } 1 .. 5000;
-$n = import_csv("email,status,lang\n$rows", undef, timeout => 60)->json;
+$n = import_csv("email,status,lang\n$rows", undef, timeout => 120)->json;
 is_deeply([ @{$n}{qw(rows created invalid)} ], [ 5000, 5000, 0 ], 'many');
 
 # What comes out goes in again.
 
-$r = $t->get('/api/contacts/export', timeout => 60);
+$r = $t->get('/api/contacts/export', timeout => 120);
 is($r->status, 200, 'export');
 my @lines = split /\r\n/, $r->body;
 is(scalar @lines, 5000 + 10 + 1, 'all of them');
 is($lines[0], 'channel,address,list,status,person,lang,date,opted_in,source',
    'header');
 ok((grep { /^sms,'\+491512345678,a b,none,/ } @lines), 'no formula');
-$n = import_csv($r->body, undef, timeout => 60)->json;
+$n = import_csv($r->body, undef, timeout => 120)->json;
 is_deeply([ @{$n}{qw(created changed unchanged invalid)} ], [ 0, 0, 5010, 0 ],
           'the same again') or diag(explain($n));
 is($t->head('/api/contacts/export')->status, 200, 'HEAD');
@@ -147,7 +147,7 @@ my $big = "email,status\n" . join '', map { "k$_\@example.net,single\n" }
 my $pid = fork() // die;
 
 if ($pid == 0) {
-    eval { import_csv($big, undef, timeout => 60) };
+    eval { import_csv($big, undef, timeout => 120) };
     POSIX::_exit(0);
 }
 
@@ -165,7 +165,7 @@ ok(poll_until(20, sub {
 ok($v->{intact}, 'the chain is whole') or diag(explain($v));
 is(status_of('email:k1@example.net'), 'single', 'what was written is there');
 
-$n = import_csv($big, undef, timeout => 60)->json;
+$n = import_csv($big, undef, timeout => 120)->json;
 is($n->{created} + $n->{unchanged}, 30000, 'once more, to the end')
     or diag(explain($n));
 cmp_ok($n->{unchanged}, '>=', 400, 'nothing of it was lost');

@@ -35,7 +35,7 @@ my @boss = (Authorization => 'Basic YWRhOnNlY3JldA==');
 
 sub get { $t->get("/api/$_[0]", headers => { @boss }) }
 
-ok(poll_until(10, sub { get('ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { get('ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 sub import_csv {

@@ -51,7 +51,7 @@ sub deliver {
                                      $o{key} // 's3cret') });
 }
 
-poll_until(10, sub { deliver(message('0151 1000000', 'hello'))->status == 200 });
+poll_until(30, sub { deliver(message('0151 1000000', 'hello'))->status == 200 });
 
 my $one = message('0151 2345678', 'START');
 my $r = deliver($one);
@@ -59,7 +59,7 @@ is($r->status, 200, 'one message: 200');
 is($r->json->{accepted}, 1, 'accepted');
 
 my @sent;
-poll_until(15, sub { @sent = $d->requests('gw') });
+poll_until(30, sub { @sent = $d->requests('gw') });
 my $m = JSON::PP::decode_json($sent[0]{body});
 like($sent[0]{body}, qr/Moin, YES/, 'doi_message');
 like($sent[0]{body}, qr/\+491512345678/, 'to the contact');
@@ -70,7 +70,7 @@ is(deliver({ messages => [ message('+491512345679', 'START'),
                            message('+491512345670', 'START'),
                            message('12', 'START') ] })->json->{skipped}, 1,
    'a list');
-poll_until(15, sub { $d->requests('gw') >= 3 });
+poll_until(30, sub { $d->requests('gw') >= 3 });
 is(scalar($d->requests('gw')), 3, 'one answer each, none for what came twice');
 
 is(deliver($one, key => 'x')->status, 403, 'another key: 403');

@@ -92,12 +92,12 @@ sub sent {
     my ($n) = @_;
 
     my @r;
-    poll_until(15, sub { (@r = $d->requests('gw')) >= $n });
+    poll_until(30, sub { (@r = $d->requests('gw')) >= $n });
 
     return map { JSON::PP::decode_json($_->{body}) } @r;
 }
 
-poll_until(10, sub { deliver(body())->status == 200 });
+poll_until(30, sub { deliver(body())->status == 200 });
 
 my $start = body(message('4915111111111', 'START'),
                  message('4915111111112', "start \x{1f600}"),
@@ -124,7 +124,7 @@ sub texts_to {
 }
 
 is(deliver(body(message('4915111111111', ' Yes ')))->status, 200, 'YES');
-ok(poll_until(15, sub {
+ok(poll_until(30, sub {
     grep { /you are subscribed/ } texts_to('4915111111111')
 }), 'confirms') or diag(explain([ texts_to('4915111111111') ]));
 
@@ -136,7 +136,7 @@ is(deliver(body(message($who, 'start'), message($who, ' YES '),
    'a whole story in a post');
 my ($end) = do {
     my @mine;
-    poll_until(15, sub {
+    poll_until(30, sub {
         @mine = grep { $_->{to} eq $who } sent(1);
         grep { $_->{text}{body} =~ /unsubscribed and/ } @mine;
     });

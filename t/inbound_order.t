@@ -84,7 +84,7 @@ sub replies {
     return grep { $_->{body} =~ /\+$from/ } $d->requests('gw');
 }
 
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     deliver(message('491510000000', 0, 'hm'))->status == 200 }), 'ready');
 
 

@@ -91,7 +91,7 @@ my $who = '+491512345678';
 
 # the keys of a new ledger take a moment
 
-poll_until(10, sub { say_to('/single', form('+491510000000', 'hello'))->status
+poll_until(30, sub { say_to('/single', form('+491510000000', 'hello'))->status
                      == 200 });
 
 # Single opt-in

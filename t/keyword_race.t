@@ -51,7 +51,7 @@ sub say_it {
                              : $r->status;
 }
 
-poll_until(10, sub { say_it('+491510000000', 'x') eq '' });
+poll_until(30, sub { say_it('+491510000000', 'x') eq '' });
 
 for my $round (1 .. 3) {
     my $who = "+4915123456$round$round";

@@ -32,7 +32,7 @@ sub conf {
 }
 
 conf('doi_key 1 file:%%KEY%%;')->start;
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 is($t->get('/api/ledger/seal')->status, 404, 'nothing is sealed yet');
 
@@ -146,13 +146,13 @@ SKIP: {
 # A new key, the old one still there; then the old one is gone.
 
 conf('doi_key 2 file:%%KEY:two%%; doi_key 1 file:%%KEY%%;')->reload;
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     my $r = $t->get('/api/contacts/email:u1@example.com');
     $r->status == 200;
 }), 'contacts are found with a new key');
 event(8);
 
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     conf('doi_key 2 file:%%KEY:two%%;');
     $t->reload;
     $t->get('/api/contacts/email:u8@example.com')->status == 200;
@@ -164,7 +164,7 @@ ok($t->get('/api/ledger/verify')->json->{intact}, 'and the ledger is whole');
 my $hashed = client(1);
 $t->stop;
 $t->start;
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger is open again');
 event(9);
 is(client(9), $hashed, 'the same hash for the same address');
@@ -172,7 +172,7 @@ is(client(9), $hashed, 'the same hash for the same address');
 # A stranger's key
 
 conf('doi_key 3 file:%%KEY:three%%;')->reload;
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     $t->get('/api/contacts/email:u8@example.com')->status == 503;
 }), 'another key does not open it');
 ok($t->grep_log(qr/opens the secret of the consent ledger/), 'the log says so');

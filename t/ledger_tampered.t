@@ -20,7 +20,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 for my $n (1 .. 3) {
@@ -33,7 +33,7 @@ my $v = $t->get('/api/ledger/verify')->json;
 ok($v->{intact}, 'intact');
 is($v->{problems}, 0, 'no problems');
 
-$t->quit;
+ok($t->quit, 'nginx ends, with all in data.mdb');
 
 my $file = $t->dir . '/store/data.mdb';
 open(my $fh, '+<:raw', $file) or die "$file: $!";
@@ -44,7 +44,7 @@ print $fh $data;
 close $fh or die "$file: $!";
 
 $t->start;
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     my $r = $t->get('/api/ledger/verify');
     $r->status == 200 && ($v = $r->json);
 }), 'verified again');

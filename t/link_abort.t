@@ -13,7 +13,7 @@ http {
     %%HTTP%%
     doi_store %%DIR%%/store;
     doi_key 1 file:%%KEY%%;
-    proxy_read_timeout 1s;
+    proxy_read_timeout 5s;
     upstream kept {
         server 127.0.0.1:%%PORT:app%%;
         keepalive 4;
@@ -52,7 +52,7 @@ sub becomes {
     my ($token, $want, $name) = @_;
 
     my $state;
-    poll_until(10, sub { ($state = &state($token)) eq $want });
+    poll_until(30, sub { ($state = &state($token)) eq $want });
     is($state, $want, "$name: $want");
 }
 
@@ -77,7 +77,9 @@ is($t->http_raw($post)->status, 200, 'and it can be used');
 $up->forget;
 
 # Right after the body, while the claim is on its way: either it was seen in
-# time and the link is fresh, or the app got it and the link is used.
+# time and the link is fresh, or the app got it and the link is used.  What was
+# asked before has been taken by a worker when a look is answered, and has come
+# to its end when the workers have.
 
 for my $how (sort keys %hang_up) {
     $up->forget;
@@ -90,8 +92,12 @@ for my $how (sort keys %hang_up) {
         $hang_up{$how}->($s);
     }
 
+    $t->get('/book/' . $t->mint);
+    my @old = $t->reload;
+    ok(@old && $t->wait_gone(60, @old), "$how: all is over");
+
     my %state;
-    ok(poll_until(15, sub {
+    ok(poll_until(30, sub {
         %state = map { $_ => &state($_) } @tokens;
         !grep { !/^(?:404|used)$/ } values %state;
     }), "$how: no claim stays open") or diag(join ' ', values %state);
@@ -114,8 +120,8 @@ for my $how (sort keys %hang_up) {
 # While the app works: it is let finish, and what it says counts
 
 my @modes = (
-    [ 'slow ms=300',        'used',     1 ],
-    [ 'late ms=300',        'used',     1 ],
+    [ 'slow until=go',      'used',     1 ],
+    [ 'late until=go',      'used',     1 ],
     [ 'hang-booked',        'in_doubt', 1 ],
 );
 
@@ -129,12 +135,14 @@ for my $where (qw(book kept)) {
 
             $token = $t->mint;
             $up->forget;
+            unlink $t->dir . '/go';
             my $s = $t->open_raw($t->bytes('POST', "/$where/$token",
                 body => 'a=b', headers => { 'X-Mode' => $mode }));
-            ok(poll_until(5, sub { $up->posts == 1 }), "$name: at work");
+            ok(poll_until(30, sub { $up->posts == 1 }), "$name: at work");
             $hang_up{$how}->($s);
 
             is($t->get("/book/$token")->status, 409, "$name: not given away");
+            $t->write_file('go', '');
             becomes($token, $state, $name);
             is(scalar($up->bookings), $bookings, "$name: bookings");
             is(scalar(grep { !$_->{reset} } $up->aborts), 0,

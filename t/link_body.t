@@ -13,7 +13,7 @@ http {
     %%HTTP%%
     doi_store %%DIR%%/store;
     doi_key 1 file:%%KEY%%;
-    client_body_timeout 1s;
+    client_body_timeout 5s;
     client_body_buffer_size 4k;
     client_max_body_size 64k;
     server {
@@ -58,7 +58,7 @@ sub untouched {
 sub closed {
     my ($s) = @_;
 
-    return poll_until(10, sub {
+    return poll_until(30, sub {
         my $r = '';
         vec($r, fileno $s, 1) = 1;
         select($r, undef, undef, 0) > 0 or return 0;
@@ -99,7 +99,7 @@ $up->forget;
 my $link = &fresh;
 my $head = "POST $link HTTP/1.1\r\nHost: x\r\n";
 my $s = $t->open_raw($head . "Transfer-Encoding: chunked\r\n\r\nfffff\r\nx");
-is(Doi::HTTP::exchange($s, undef, timeout => 5)->status, 413,
+is(Doi::HTTP::exchange($s, undef, timeout => 30)->status, 413,
    'announced as too large');
 close $s;
 untouched('announced');
@@ -175,13 +175,13 @@ $link = &fresh;
 chop $link;
 $s = $t->open_raw("POST $link HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
                   . "Expect: 100-continue\r\n\r\n");
-$r = Doi::HTTP::exchange($s, undef, timeout => 5);
+$r = Doi::HTTP::exchange($s, undef, timeout => 30);
 is($r->status, 403, 'no token: told so without waiting for the body');
 
 $link = &fresh;
 $s = $t->open_raw("POST $link HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n"
                   . "Expect: 100-continue\r\n\r\n");
-is(Doi::HTTP::exchange($s, undef, timeout => 5)->status, 413,
+is(Doi::HTTP::exchange($s, undef, timeout => 30)->status, 413,
    'too large: told so without waiting for the body');
 untouched('Expect, too large');
 

@@ -33,12 +33,13 @@ http {
         location ~ ^/late/(?<token>[^/]+)$ {
             doi_link $token;
             doi_claim_timeout 2s;
-            proxy_read_timeout 20s;
+            proxy_read_timeout 60s;
             proxy_pass http://127.0.0.1:%%PORT:app%%;
         }
         location ~ ^/again/(?<token>[^/]+)$ {
             doi_link $token;
             doi_upstream_idempotent on;
+            proxy_read_timeout 20s;
             proxy_pass http://127.0.0.1:%%PORT:app%%;
         }
         location /api/ { doi_api read; }
@@ -60,7 +61,7 @@ sub becomes {
     my ($token, $want, $name) = @_;
 
     my $state;
-    poll_until(10, sub { ($state = &state($token)) eq $want });
+    poll_until(30, sub { ($state = &state($token)) eq $want });
     is($state, $want, $name);
 }
 
@@ -80,8 +81,8 @@ my $browser = $t->get($link)->cookie('doi_browser');
 
 my $s = $t->open_raw($t->bytes('POST', $link, body => 'a',
                                cookie => "doi_browser=$browser",
-                               headers => { 'X-Mode' => 'late ms=5000' }));
-ok(poll_until(5, sub { &state($token) eq 'claimed' }), 'late: claimed');
+                               headers => { 'X-Mode' => 'late until=go' }));
+ok(poll_until(30, sub { &state($token) eq 'claimed' }), 'late: claimed');
 
 my %token = (keep => $t->mint, release => $t->mint);
 my $began = time();
@@ -121,7 +122,7 @@ is(scalar($up->bookings), 0, 'late: the app is not done yet');
 
 # Release
 
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     $t->get("/release/$token{release}")->status == 200
 }), 'release: free after a while');
 ok(time() > $began + 2.9, 'but not at once');
@@ -131,6 +132,7 @@ becomes($token{release}, 'used', 'release: used');
 
 # Late: the answer
 
+$t->write_file('go', '');
 is(Doi::HTTP::exchange($s, undef)->status, 200, 'late: its answer');
 close $s;
 becomes($token, 'used', 'late: used');

@@ -103,7 +103,7 @@ for my $mode ('ok', '303', '422', '500', '500-booked', 'reset-booked',
               'close', 'hang', 'truncated', 'garbage')
 {
     for my $uri ('/book/' . &live, '/arg?t=' . &live, '/try/' . &live) {
-        $t->request($_, $uri, body => "name=$secret", timeout => 5,
+        $t->request($_, $uri, body => "name=$secret", timeout => 30,
                     headers => { 'X-Mode' => $mode })
             for qw(POST GET POST);
         last if $mode eq 'hang';
@@ -141,7 +141,7 @@ $t->post('/api/links/' . token_fields($made[0])->{id} . '/resolve',
          json => { outcome => 'used', reason => $secret });
 $t->get("/api/links/$made[1]");
 
-ok(poll_until(5, sub { ($t->get('/api/links?state=claimed')->json->{links}
+ok(poll_until(30, sub { ($t->get('/api/links?state=claimed')->json->{links}
                         || [1])->@* == 0 }), 'no claim is open');
 ok($t->stop, 'stop');
 

@@ -46,13 +46,14 @@ my $token = $t->mint;
 my $browser = $t->get("/p/$token")->cookie('doi_browser');
 my $s = $t->open_raw($t->bytes('POST', "/p/$token", body => 'a',
                                cookie => "doi_browser=$browser",
-                               headers => { 'X-Mode' => 'slow ms=1500' }));
-ok(poll_until(5, sub { $up->posts == 1 }), 'a booking is under way');
+                               headers => { 'X-Mode' => 'slow until=go' }));
+ok(poll_until(30, sub { $up->posts == 1 }), 'a booking is under way');
 
 my $r = $t->get("//evil.example/p/$token", cookie => "doi_browser=$browser");
 is($r->status, 409, 'the same browser looks again');
 is($r->header('Refresh'), "2; url=/evil.example/p/$token",
    'and stays on this site');
+$t->write_file('go', '');
 is(Doi::HTTP::exchange($s, undef)->status, 200, 'the booking');
 close $s;
 
@@ -84,7 +85,7 @@ $r = $t->post("/again/$token", body => 'a');
 is($r->status, 409, 'a retry that reaches nobody: in doubt still');
 is($t->metrics->{'doi_redemptions_total{outcome="released"}'}, 0,
    'nothing was released');
-ok(poll_until(5, sub { $t->get("/again/$token")->status == 409 }),
+ok(poll_until(30, sub { $t->get("/again/$token")->status == 409 }),
    'and nobody else is let in');
 $up->start;
 

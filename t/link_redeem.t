@@ -148,9 +148,9 @@ $browser = $t->get($link)->cookie('doi_browser');
 $up->forget;
 
 my $s = $t->open_raw($t->bytes('POST', $link, form => { name => 'Ada' },
-                               headers => { 'X-Mode' => 'slow ms=1500' },
+                               headers => { 'X-Mode' => 'slow until=go' },
                                cookie => "doi_browser=$browser"));
-ok(poll_until(5, sub { $up->bookings == 1 }), 'the app is at it');
+ok(poll_until(30, sub { $up->bookings == 1 }), 'the app is at it');
 
 for my $method (qw(POST GET)) {
     $r = $t->request($method, $link, form => { name => 'Ada' },
@@ -169,6 +169,7 @@ for my $method (qw(POST GET)) {
 $r = $t->post($link, accept => 'application/json', body => '');
 is($r->json->{code}, 'claimed', 'claimed as JSON');
 
+$t->write_file('go', '');
 is(Doi::HTTP::exchange($s, undef)->status, 200, 'the first click is through');
 close $s;
 is($t->get($link, cookie => "doi_browser=$browser")->status, 200, 'confirmed');

@@ -21,7 +21,7 @@ http {
     %%HTTP%%
     doi_store %%DIR%%/store;
     doi_key 1 file:%%KEY%%;
-    proxy_read_timeout 1s;
+    proxy_read_timeout 4s;
     root %%DIR%%/html;
     limit_req_zone \$server_port zone=slow:1m rate=1r/m;
     server {
@@ -125,7 +125,7 @@ sub becomes {
     my ($token, $want, $name) = @_;
 
     my $state;
-    poll_until(10, sub { ($state = &state($token)) eq $want });
+    poll_until(30, sub { ($state = &state($token)) eq $want });
     is($state, $want, "$name: $want");
 }
 
@@ -249,7 +249,7 @@ for my $where (qw(try loop)) {
     &forget;
     my $s = $t->open_raw($t->bytes('POST', "/$where/$token", body => 'a',
                                    headers => { 'X-Mode' => 'slow ms=500' }));
-    ok(poll_until(5, sub { $up->bookings == 1 }), "$where: the app is at it");
+    ok(poll_until(30, sub { $up->bookings == 1 }), "$where: the app is at it");
     close $s;
     becomes($token, 'used', "$where, client gone");
     is(scalar($up->aborts), 0, "$where: the app was let finish");
@@ -292,10 +292,11 @@ is(scalar($up->posts), 1, 'limit_req: one request');
 $token = $t->mint;
 &forget;
 my $s = $t->open_raw($t->bytes('POST', "/mirror/$token", body => 'a',
-                               headers => { 'X-Mode' => 'slow ms=600' }));
-ok(poll_until(5, sub { $up->bookings == 1 }), 'mirror: the app is at it');
+                               headers => { 'X-Mode' => 'slow until=go' }));
+ok(poll_until(30, sub { $up->bookings == 1 }), 'mirror: the app is at it');
 is($t->get("/book/$token")->status, 409, 'mirror: claimed');
 is($t->post("/book/$token", body => 'b')->status, 409, 'mirror: for all');
+$t->write_file('go', '');
 is(Doi::HTTP::exchange($s, undef)->status, 200, 'mirror: booked');
 close $s;
 becomes($token, 'used', 'mirror');

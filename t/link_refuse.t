@@ -140,7 +140,7 @@ for (@cases) {
         my $s = $t->open_raw('');
 
         my @two = map {
-            Doi::HTTP::exchange($s, $_, timeout => 5)
+            Doi::HTTP::exchange($s, $_, timeout => 30)
         } $t->bytes('POST', $uri, @$body, keepalive => 1),
           $t->bytes('GET', "/book/$good", cookie => 'n=' . ++$i);
 

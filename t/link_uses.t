@@ -15,7 +15,7 @@ http {
     doi_store %%DIR%%/store;
     doi_key 1 file:%%KEY%%;
     doi_owner name=Ada email=ada@example.com;
-    proxy_read_timeout 1s;
+    proxy_read_timeout 4s;
     server {
         listen 127.0.0.1:%%PORT:http%%;
         location ~ ^/book/(?<token>[^/]+)$ {
@@ -45,7 +45,7 @@ sub counts {
     my ($id) = @_;
 
     my $link;
-    poll_until(5, sub {
+    poll_until(30, sub {
         $link = $t->get("/api/links/$id")->json;
         !grep { $_->{state} eq 'claimed' } @{$link->{claims}};
     });

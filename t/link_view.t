@@ -135,7 +135,7 @@ while (my ($uri, $want) = splice @uris, 0, 2) {
 # The log
 
 my $log;
-poll_until(5, sub { ($log = slurp($t->dir . '/doi.log')) =~ /%26/ });
+poll_until(30, sub { ($log = slurp($t->dir . '/doi.log')) =~ /%26/ });
 like($log, qr{^HEAD /book/\|\Q$id\E\|fresh\|s\|200$}m, 'variables in a log');
 like($log, qr{^GET /arg\?a=1&b=2\|\Q$id\E\|fresh\|s\|200$}m, '$doi_uri');
 is(index($log, $token), -1, 'no token in the log');

@@ -61,7 +61,7 @@ sub got {
     my ($path, $n) = @_;
 
     my @got;
-    poll_until(15, sub {
+    poll_until(30, sub {
         @got = grep { $_->{path} =~ m{^/$path} } $d->requests('gw');
         @got >= $n;
     });
@@ -71,7 +71,7 @@ sub got {
 
 conf('201', '503')->start;
 
-poll_until(10, sub { say_it('sms', '+491510000000', 'x')->status == 200 });
+poll_until(30, sub { say_it('sms', '+491510000000', 'x')->status == 200 });
 
 # Twilio's API
 
@@ -89,7 +89,7 @@ like($r->{body}, qr/Body=[^&]*subscribed/, 'text');
 
 is(say_it('whatsapp', '+491512345678', 'START')->status, 200, 'WhatsApp');
 got('503', 1);
-ok(poll_until(10, sub { $t->grep_log(qr/\(message\) of contact \S+ to be tried/) }),
+ok(poll_until(30, sub { $t->grep_log(qr/\(message\) of contact \S+ to be tried/) }),
    'to be tried again');
 is(scalar($t->grep_log(qr/\+491512345678/)), 0, 'no number in the log');
 
@@ -98,8 +98,13 @@ is(scalar($t->grep_log(qr/\+491512345678/)), 0, 'no number in the log');
 conf('400-json')->reload;
 is(say_it('sms', '+491512345670', 'START')->status, 200, 'START');
 got('400-json', 1);
-ok(poll_until(10, sub { $t->grep_log(qr/\(message\) of contact \S+ given up/) }),
+ok(poll_until(30, sub { $t->grep_log(qr/\(message\) of contact \S+ given up/) }),
    'given up');
+
+# The opt-out is on its way when that is in the log.
+
+my $revoked = 'doi_consent_events_total{event="revoke",source="provider"}';
+ok(poll_until(30, sub { $t->metrics->{$revoked} == 1 }), 'and opted out');
 my $before = () = got('400-json', 1);
 is(say_it('sms', '+491512345670', 'STOP')->status, 200, 'STOP');
 is(say_it('sms', '+491512345671', 'HELP')->status, 200, 'another');

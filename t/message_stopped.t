@@ -33,7 +33,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 my $who = '+491512345678';
@@ -57,7 +57,7 @@ sub lists {
               @{$t->get("/api/contacts/$_[0]")->json->{lists}};
 }
 
-ok(poll_until(15, sub {
+ok(poll_until(30, sub {
     lists("sms:$who") eq 'default=opted_out news=opted_out sports=opted_out'
 }), 'out of all lists') or diag(lists("sms:$who"));
 is(lists($mail), 'default=single', "the person's mail address stays");
@@ -66,7 +66,7 @@ my ($e) = grep { $_->{event} eq 'revoke' }
           @{$t->get("/api/contacts/sms:$who/evidence")->json->{entries}};
 is($e->{source}, 'provider', 'from the provider');
 like($e->{reason}, qr/21610/, 'with its reason');
-ok(poll_until(15, sub { $d->outbox('state=dead') == 1 }),
+ok(poll_until(30, sub { $d->outbox('state=dead') == 1 }),
    'the message is given up');
 is(scalar $d->requests('gw'), 1, 'after one try');
 

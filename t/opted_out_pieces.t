@@ -63,7 +63,7 @@ my $server = fork() // die $!;
 if ($server == 0) {
     $SIG{PIPE} = 'IGNORE';
     $SIG{TERM} = 'DEFAULT';
-    alarm 120;
+    alarm 300;
 
     while (my $s = $listen->accept) {
         serve($s);
@@ -105,7 +105,7 @@ http {
 EOC
 
 $t->conf($conf =~ s/ANSWER/pieces/r)->start;
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 my $n = 0;
@@ -142,7 +142,7 @@ for my $answer (qw(late zipped pieces bytes)) {
         is($r->body, join('', @{$answers{$answer}}), "$uri: as it is");
         next if $answer =~ /late|zipped/;
 
-        ok(poll_until(10, sub { status_of($who) eq 'opted_out' }),
+        ok(poll_until(30, sub { status_of($who) eq 'opted_out' }),
            "$uri: opted out");
 
         my @stops = grep { $_->{to} eq 'opted_out' } entries($who);
@@ -172,7 +172,7 @@ sub start {
 
 my $who = contact();
 start($who);
-ok(poll_until(15, sub { status_of($who) eq 'opted_out' }),
+ok(poll_until(30, sub { status_of($who) eq 'opted_out' }),
    'gateway, in pieces: opted out');
 
 my @stops = grep { $_->{to} eq 'opted_out' } entries($who);
@@ -184,7 +184,7 @@ $t->conf($conf =~ s/ANSWER/zipped/r);
 ok($t->reload, 'compressed, which was not asked for');
 $who = contact();
 start($who);
-ok(poll_until(15, sub { $d->outbox('state=dead') == 2 }),
+ok(poll_until(30, sub { $d->outbox('state=dead') == 2 }),
    'gateway, compressed: given up');
 is(status_of($who), 'single', 'but not learnt');
 

@@ -67,7 +67,11 @@ is_deeply($t->statuses(@r), { 410 => 200 }, 'used, for 200 more');
 is($t->get($link)->status, 410, 'GET: used');
 is(scalar($up->requests), 1, 'still one request');
 
-my $m = $t->metrics;
+my $m;
+poll_until(30, sub {
+    $m = $t->metrics;
+    $m->{'doi_redemptions_total{outcome="used"}'};
+});
 is($m->{doi_claims_total}, 1, 'one claim');
 is($m->{'doi_redemptions_total{outcome="used"}'}, 1, 'which was settled');
 

@@ -65,19 +65,19 @@ like($fd, qr/^\d+$/, 'the master has the lock');
 conf(0);
 
 for my $i (1 .. 3) {
-    my @old = $t->reload(5);
+    my @old = $t->reload(30);
     ok(scalar(@old), "reload $i");
-    $t->wait_gone(5, @old);
+    $t->wait_gone(30, @old);
     is(lock_fd(), $fd, "reload $i: the lock stays");
 }
 
 books('reload');
 
-ok(eval { $t->upgrade(10); 1 }, 'binary upgrade');
+ok(eval { $t->upgrade(30); 1 }, 'binary upgrade');
 like(lock_fd(), qr/^\d+$/, 'the new master has the lock');
 books('upgrade');
 
-my @old = $t->reload(5);
+my @old = $t->reload(30);
 ok(scalar(@old), 'reload of the new binary');
 books('reload of the new binary');
 

@@ -45,7 +45,7 @@ my @s = map { $t->open_raw($t->bytes('POST', $_, body => 'a')) } @links;
 # The worker has sent its claims once it sleeps, and goes on sleeping.
 
 my $asleep = 0;
-poll_until(5, sub {
+poll_until(30, sub {
     my ($state) = slurp("/proc/$other/stat") =~ /^\d+ \(.*\) (\S)/;
     $asleep = ($state // '') eq 'S' ? $asleep + 1 : 0;
     return $asleep > 10;
@@ -55,10 +55,10 @@ kill 'TERM', $other;
 select undef, undef, undef, 0.3;
 kill 'CONT', $leader;
 
-ok($t->wait_gone(10, $other), 'the worker has ended');
+ok($t->wait_gone(30, $other), 'the worker has ended');
 close $_ for @s;
 
-ok(poll_until(10, sub { $t->workers == 2 }), 'it is replaced');
+ok(poll_until(30, sub { $t->workers == 2 }), 'it is replaced');
 
 # Whatever came of each: no booking without its link used, no link lost.
 
@@ -66,7 +66,7 @@ my $lost = 0;
 
 for my $link (@links) {
     my $status = 0;
-    poll_until(5, sub {
+    poll_until(30, sub {
         ($status = $t->post($link, body => 'a')->status) != 409;
     });
     $lost++ if $status != 200 && $status != 410;

@@ -69,7 +69,7 @@ sub got {
 }
 
 conf(200)->start;
-ok(poll_until(10, sub { say_it('+491510000000', 'hm') == 200 }), 'ready');
+ok(poll_until(30, sub { say_it('+491510000000', 'hm') == 200 }), 'ready');
 
 
 # All within a moment
@@ -80,7 +80,7 @@ for my $i (1 .. 8) {
     is(say_it($_, 'HELP', $i), 200, "HELP $i") for @who;
 }
 
-ok($d->idle(20), 'all are answered');
+ok($d->idle(60), 'all are answered');
 is_deeply([ got($_, 200) ], [ map { "help $_" } 1 .. 8 ], "$_: in order")
     for @who;
 
@@ -92,16 +92,16 @@ my $ada = '+491512345678';
 conf(503);
 ok($t->reload, 'the gateway is down');
 is(say_it($ada, 'START'), 200, 'START');
-ok(poll_until(10, sub { got($ada, 503) }), 'the prompt is tried');
+ok(poll_until(30, sub { got($ada, 503) }), 'the prompt is tried');
 
 is(say_it($ada, 'HELP', $_), 200, "HELP $_") for 1, 2;
-ok(poll_until(10, sub { got($ada, 503) >= 2 }),
+ok(poll_until(30, sub { got($ada, 503) >= 2 }),
    'whoever writes is there: the prompt is tried at once');
 is(say_it($ada, 'HELP', 3, 'whatsapp'), 200, 'HELP by WhatsApp');
-ok(poll_until(10, sub { got($ada, 200) }), 'is answered');
+ok(poll_until(30, sub { got($ada, 200) }), 'is answered');
 
 my @rows;
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     @rows = $d->outbox('state=queued');
     @rows == 3 && 1 == grep { $_->{attempts} } @rows;
 }), 'three wait, one was tried') or diag(explain(\@rows));
@@ -111,7 +111,7 @@ is_deeply([ grep { $_ ne 'prompt YES' } got($ada, 503) ], [],
 conf(200);
 ok($t->reload, 'the gateway is back');
 is(say_it($ada, 'HELP', 4), 200, 'HELP 4');
-ok($d->idle(20), 'all are answered');
+ok($d->idle(60), 'all are answered');
 is_deeply([ got($ada, 200) ],
           [ 'help 3', 'prompt YES', 'help 1', 'help 2', 'help 4' ],
           'in order');
@@ -122,11 +122,11 @@ is_deeply([ got($ada, 200) ],
 conf(400);
 ok($t->reload, 'the gateway refuses');
 is(say_it($ada, 'HELP', 5), 200, 'HELP 5');
-ok(poll_until(10, sub { $d->outbox('state=dead') == 1 }), 'given up');
+ok(poll_until(30, sub { $d->outbox('state=dead') == 1 }), 'given up');
 conf(200);
 ok($t->reload, 'no more');
 is(say_it($ada, 'HELP', 6), 200, 'HELP 6');
-ok($d->idle(20), 'is answered');
+ok($d->idle(60), 'is answered');
 is((got($ada, 200))[-1], 'help 6', 'after all');
 
 

@@ -131,7 +131,7 @@ ok($t->metrics->{doi_store_commit_errors_total} > 0, 'commit errors counted')
 my @workers = $t->workers;
 unlink $file or die "$file: $!";
 
-$r = poll_until(15, sub { my $r = book($refused); $r->status != 503 && $r });
+$r = poll_until(30, sub { my $r = book($refused); $r->status != 503 && $r });
 is($r && $r->status, 200, 'with room again the same link books');
 is(book($refused)->status, 410, 'once');
 is_deeply([ $t->workers ], \@workers, 'without a restart');
@@ -147,11 +147,11 @@ is_deeply([ map { book($_)->status } @booked[-3 .. -1] ], [ 410, 410, 410 ],
 fill();
 $t->expect_log(qr/exited on signal/);
 kill 'KILL', $t->workers;
-poll_until(10, sub { 2 == grep { my $pid = $_; !grep { $_ == $pid } @workers }
+poll_until(30, sub { 2 == grep { my $pid = $_; !grep { $_ == $pid } @workers }
                           $t->workers });
 is($t->get("/book/?t=forged")->status, 403, 'new workers serve');
 unlink $file;
-ok(poll_until(15, sub { book(token())->status == 200 }),
+ok(poll_until(30, sub { book(token())->status == 200 }),
    'and book when there is room');
 
 done_testing();

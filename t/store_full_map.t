@@ -19,6 +19,10 @@ http {
         location /book/ {
             doi_link $arg_t scope=s;
             proxy_pass http://127.0.0.1:%%PORT:app%%;
+        }
+        location /brief/ {
+            doi_link $arg_t scope=s;
+            proxy_pass http://127.0.0.1:%%PORT:app%%;
             proxy_read_timeout 1s;
         }
         location /api/ { doi_api read mint resolve; }
@@ -32,7 +36,9 @@ my $full = 'doi_store_refused_total{reason="full"}';
 sub book {
     my ($token, %o) = @_;
 
-    return $t->post("/book/?t=$token", body => 'x', accept => '*/*', %o);
+    my $where = delete $o{where} // 'book';
+
+    return $t->post("/$where/?t=$token", body => 'x', accept => '*/*', %o);
 }
 
 sub id { token_fields($_[0])->{id} }
@@ -45,8 +51,8 @@ my ($doubtful, $used, $slow, $fresh, $doomed, $offline) =
     map { $t->mint(scope => 's') } 1 .. 6;
 
 is(book($used)->status, 200, 'one is used');
-is(book($doubtful, headers => { 'X-Mode' => 'hang' })->status, 409,
-   'one is in doubt');
+is(book($doubtful, where => 'brief', headers => { 'X-Mode' => 'hang' })->status,
+   409, 'one is in doubt');
 
 my $minted = mint_many(count => 2)->json->{links};
 is(scalar(@{$minted // []}), 2, 'two are minted');
@@ -56,8 +62,8 @@ is($m->{$full}, 0, 'nothing was refused so far');
 is($m->{doi_store_map_size_bytes}, 1048576, 'the size as configured');
 
 my $s = $t->open_raw($t->bytes(POST => "/book/?t=$slow", body => 'x',
-    headers => { 'X-Mode' => 'slow ms=900' }));
-ok(poll_until(10, sub { grep { $_->{uri} !~ /mode=/ && $_->{mode} =~ /^slow/ }
+    headers => { 'X-Mode' => 'slow until=go' }));
+ok(poll_until(30, sub { grep { $_->{uri} !~ /mode=/ && $_->{mode} =~ /^slow/ }
                         $up->requests }), 'one is being booked');
 
 # Fill it
@@ -114,6 +120,7 @@ is($t->get('/api/links?limit=5')->status, 200, 'the list of links');
 
 # The claim in flight
 
+$t->write_file('go', '');
 $r = Doi::HTTP::exchange($s, '', method => 'POST');
 close $s;
 is($r->status, 200, 'what was being booked is booked');

@@ -57,7 +57,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->post('/single', form => { email => 'a@example.org' })
+ok(poll_until(30, sub { $t->post('/single', form => { email => 'a@example.org' })
                           ->status == 200 }), 'single: 200');
 
 my $r = $t->post('/single', form => { email => ' B@Example.ORG ' },
@@ -173,7 +173,7 @@ for my $text ('0151 2345678', '+49 151 2345678') {
 }
 is($t->post('/sms', form => { phone => '12' })->status, 422, 'no number');
 my @sent;
-poll_until(15, sub { @sent = $d->requests('gw') });
+poll_until(30, sub { @sent = $d->requests('gw') });
 is(scalar(@sent), 1, 'one prompt');
 my $json = JSON::PP::decode_json($sent[0]{body});
 like($sent[0]{body}, qr/\+491512345678/, 'to the number');

@@ -92,7 +92,7 @@ sub quiet {
 }
 
 sub idle {
-    ok($d->idle(20), "$_[0]: nothing is left")
+    ok($d->idle(60), "$_[0]: nothing is left")
         or diag(explain([ $d->outbox ]));
 }
 

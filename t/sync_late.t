@@ -31,7 +31,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 
 sub event {
@@ -47,9 +47,9 @@ my ($ada, $bob) = map { "email:$_\@example.com" } qw(ada bob);
 
 event($ada, event => 'subscribe', list => $_) for qw(a b c);
 event($bob, event => 'subscribe', list => 'a');
-ok(poll_until(15, sub { tried() == 4 }), 'four changes wait');
+ok(poll_until(30, sub { tried() == 4 }), 'four changes wait');
 event($ada, event => 'stop', list => 'a');
-ok(poll_until(15, sub { tried() == 5 }), 'and another one');
+ok(poll_until(30, sub { tried() == 5 }), 'and another one');
 is($t->delete("/api/contacts/$bob", json => { reason => 'gdpr' })->status, 200,
    'one is erased');
 
@@ -80,7 +80,7 @@ is_deeply([ sort values %keys ], [ (1) x 4 ], 'each change has its key')
 ok(!(grep { !/^[\w-]{16}$/ } keys %keys), 'in full');
 
 event($ada, event => 'subscribe', list => 'refused');
-ok(poll_until(15, sub { $d->outbox('state=dead') == 1 }), 'given up');
+ok(poll_until(30, sub { $d->outbox('state=dead') == 1 }), 'given up');
 is(scalar $d->requests('no'), 1, 'after one try');
 
 done_testing();

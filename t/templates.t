@@ -244,8 +244,8 @@ $t->write_file('own/confirm.html',
 is($status, 0, 'good ones');
 unlike($out, qr/is ignored/, 'whose names are known');
 
-my @old = $t->reload(5);
-ok(@old && $t->wait_gone(10, @old), 'reload');
+my @old = $t->reload(30);
+ok(@old && $t->wait_gone(30, @old), 'reload');
 like((page('/own/'))[0], qr/v2/, 'the new one');
 is((page('/own/', 'mail, de;q=0.5'))[1]->header('Content-Language'), 'de',
    'mail.txt is not a language');

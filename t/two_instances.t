@@ -85,7 +85,7 @@ books($two, 'the second with a store of its own');
 my @workers = $two->workers;
 conf($two, $store);
 kill 'HUP', $two->pid;
-ok(poll_until(10, sub { $two->grep_log(qr/emerg.*in use by another/) == 3 }),
+ok(poll_until(30, sub { $two->grep_log(qr/emerg.*in use by another/) == 3 }),
    'a reload to a path that is taken is refused');
 is_deeply([ $two->workers ], \@workers, 'the workers stay');
 books($two, 'the second, after that');
@@ -162,7 +162,7 @@ ok($one->stop, 'stops');
     $prepare->(1, 0);
 
     for my $i (1 .. 3) {
-        ok(scalar $three->reload(5), "and is there at reload $i after it")
+        ok(scalar $three->reload(30), "and is there at reload $i after it")
             or last;
     }
 

@@ -48,26 +48,29 @@ sub under_load {
         my ($i) = @_;
 
         if ($i == 0) {
-            sleep 0.3;
+            poll_until(30, sub { $up->posts >= 10 });
             my $res = eval { $code->() };
             my $err = $@;
-            sleep 0.3;
             open(my $fh, '>', $stop) or die "$stop: $!";
             die $err if $err;
             return $res;
         }
 
         my @res;
-        my $until = time() + 60;
+        my $over = 0;
+        my $until = time() + 120;
 
-        while (time() < $until && (!-e $stop || @res < $min)) {
+        # The last one begins when all is done.
+
+        while (time() < $until && (!$over || @res < $min)) {
+            $over = -e $stop;
             my $token = $t->mint(scope => 's');
             my $r = $t->post("/book/$token", body => 'a=b',
                              headers => { 'X-Mode' => $modes[@res % 4] });
             my $look = $t->get("/book/$token");
 
             # As in reload_claims.t: a new leader.
-            poll_until(2, sub {
+            poll_until(30, sub {
                 $look->status != 409 or ($look = $t->get("/book/$token")) && 0;
             });
             push @res, [ token_fields($token)->{id}, $r->status, $look->status,
@@ -134,8 +137,8 @@ ok(served($pids->{new}, @res), 'and the new ones');
 # A link claimed by the old generation, seen by the new one
 
 my $s = $t->open_raw($t->bytes('POST', $slow, body => 'a=b',
-                               headers => { 'X-Mode' => 'slow ms=2000' }));
-ok(poll_until(5, sub { grep { $_->{mode} =~ /slow/
+                               headers => { 'X-Mode' => 'slow until=go' }));
+ok(poll_until(30, sub { grep { $_->{mode} =~ /slow/
                               && $_->{headers}{'idempotency-key'}
                                  eq token_fields(substr $slow, 6)->{id} }
                        $up->posts }), 'a slow booking is under way');
@@ -143,10 +146,11 @@ ok(poll_until(5, sub { grep { $_->{mode} =~ /slow/
 my ($old, $new) = $t->upgrade_start;
 my @old = $t->workers(master => $old);
 kill 'WINCH', $old;
-ok(poll_until(5, sub { !$t->workers(master => $old) }),
+ok(poll_until(30, sub { !$t->workers(master => $old) }),
    'the old workers take nothing new');
 is($t->get($slow)->status, 409, 'the new ones know the claim of the old ones');
 is($t->post($slow)->status, 409, 'and keep to it');
+$t->write_file('go', '');
 
 my $r = Doi::HTTP::exchange($s, undef);
 close $s;          # nginx lingers for the client
@@ -167,21 +171,25 @@ $first = $t->pid;
     # The old workers go, the new ones are not liked, the old ones come back.
 
     kill 'WINCH', $old;
-    $p{wound} = poll_until(10, sub { !$t->workers(master => $old) });
-    sleep 0.3;
+    $p{wound} = poll_until(30, sub { !$t->workers(master => $old) });
+
+    # More than the old ones may still be at work for: the new ones, too.
+
+    my $n = () = $up->posts;
+    poll_until(30, sub { $up->posts > $n + $clients });
     kill 'HUP', $old;
-    $p{back} = poll_until(10, sub { $t->workers(master => $old) == 2 });
+    $p{back} = poll_until(30, sub { $t->workers(master => $old) == 2 });
     $p{again} = [ $t->workers(master => $old) ];
 
     kill 'QUIT', $new;
-    $p{gone} = $t->wait_gone(20, $new, @{$p{new}}, @{$p{old}});
+    $p{gone} = $t->wait_gone(60, $new, @{$p{new}}, @{$p{old}});
 
     return \%p;
 });
 
 ok($pids->{wound} && $pids->{back}, 'roll back: old workers again');
 ok($pids->{gone}, 'the new processes are gone');
-ok(poll_until(5, sub { ($t->pid // 0) == $first }), 'the old master stays');
+ok(poll_until(30, sub { ($t->pid // 0) == $first }), 'the old master stays');
 check('roll back', @res);
 ok(served($pids->{new}, @res), 'the new workers had a part');
 ok(served($pids->{again}, @res), 'the old master\'s, too, in the end');
