@@ -91,7 +91,7 @@ lmdb_reserve_lock(doi_lmdb_t *lmdb)
 static int
 lmdb_open_dir(doi_lmdb_t *lmdb, char *err, size_t errsize)
 {
-    int           rc;
+    int           rc, used;
     doi_lmdb_t   *other;
     struct stat   st;
     doi_store_t  *store;
@@ -110,6 +110,9 @@ lmdb_open_dir(doi_lmdb_t *lmdb, char *err, size_t errsize)
         return lmdb_open_error(store, "cannot write", errno, err, errsize);
     }
 
+    /* The lock first: another process may be making both, data.mdb before. */
+
+    used = fstatat(lmdb->dir, DOI_LOCK_NAME, &st, 0) == 0;
     rc = fstatat(lmdb->dir, "data.mdb", &st, 0);
 
     for (other = lmdb_opened; other != NULL; other = other->next) {
@@ -130,9 +133,7 @@ lmdb_open_dir(doi_lmdb_t *lmdb, char *err, size_t errsize)
      * would make every link fresh again that was used.
      */
 
-    if (rc == -1 && errno == ENOENT
-        && fstatat(lmdb->dir, DOI_LOCK_NAME, &st, 0) == 0)
-    {
+    if (rc == -1 && errno == ENOENT && used) {
         (void) snprintf(err, errsize, "doi_store \"%s\": data.mdb is missing, "
                         "though this store has been in use; put a backup in "
                         "its place, or, to forget every used link, remove "

@@ -65,6 +65,7 @@ static shared_t          *sh;
 static char               dir[256];
 static doi_store_hooks_t  hooks;
 static unsigned           timeout_ms = 5000;
+static int                late;
 static uint64_t           size_conf = 67108864;
 static int                report = -1;
 
@@ -171,6 +172,27 @@ wait_for(_Atomic int *p, int value)
     printf("# gave up waiting for %d\n", value);
 
     return 0;
+}
+
+
+/* Whoever finds no data.mdb is late with what follows, if it is to be. */
+
+int
+fstatat(int dirfd, const char *restrict name, struct stat *restrict st,
+    int flags)
+{
+    int  rc;
+
+    rc = (int) syscall(SYS_newfstatat, dirfd, name, st, flags);
+
+    if (rc == -1 && late && strcmp(name, "data.mdb") == 0) {
+        late = 0;
+        atomic_store(&sh->step, 1);
+        (void) wait_for(&sh->step, 2);
+        errno = ENOENT;
+    }
+
+    return rc;
 }
 
 
@@ -1347,6 +1369,51 @@ scene_resized(void)
 }
 
 
+/* The workers of a first start: one has looked before there was a store. */
+
+static void
+latecomer(void)
+{
+    char          err[1024];
+    doi_store_t  *store;
+
+    late = 1;
+
+    if (try_open(&store, err, sizeof(err)) != DOI_OK) {
+        printf("# %s\n", err);
+        (void) fflush(stdout);
+        _exit(1);
+    }
+
+    if (!has(store, "f", "1") || set(store, "f", "2") != DOI_WON) {
+        _exit(2);
+    }
+
+    doi_store_close(store, 1000);
+}
+
+
+static void
+scene_first(void)
+{
+    pid_t         pid;
+    doi_store_t  *store;
+
+    fresh_dir();
+    pid = spawn(latecomer);
+    (void) wait_for(&sh->step, 1);
+
+    store = open_store();
+    is_int(set(store, "f", "1"), DOI_WON, "first: one makes the store");
+    atomic_store(&sh->step, 2);
+    is_int(reap(pid), 0, "first: who has looked before gets in, too");
+    ok(has(store, "f", "2"), "first: and goes on");
+
+    doi_store_close(store, 1000);
+    drop_dir();
+}
+
+
 /* A leader looks after its files once a second, and goes on meanwhile. */
 
 static int
@@ -1808,6 +1875,7 @@ main(int argc, char **argv)
         { "nonsense", scene_nonsense },
         { "full", scene_full },
         { "resized", scene_resized },
+        { "first", scene_first },
         { "files", scene_files },
         { "died", scene_died },
         { "disk", scene_disk },
