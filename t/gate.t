@@ -150,6 +150,9 @@ sub json {
     return (body => $_[0], headers => { 'Content-Type' => 'application/json' });
 }
 
+passes('long, with escapes', '/send',
+       json('{"to":"' . join(',', ("\\u002b" . substr $yes, 1) x 500) . '"}'));
+
 refused('JSON twice', 403, 'opted_out', '/send',
         json(qq({"to":"$yes","to":"$out"})));
 refused('JSON twice, the other way', 403, 'opted_out', '/send',

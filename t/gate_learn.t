@@ -40,6 +40,11 @@ http {
         location /failed {
             return 201 '{"sid": "SM1", "code": null, "error_code": 21610}';
         }
+        location /streamed {                # without Content-Length
+            sub_filter code code;
+            sub_filter_types *;
+            return 400 '{"code": 21610}';
+        }
         location /other { return 400 '{"code": 21611}'; }
         location /text { return 400 '{"code": "21610"}'; }
         location /broken { return 400 '{"code": 21610'; }
@@ -103,6 +108,12 @@ my $e = $t->get("/api/contacts/sms:$last/evidence")->json->{entries};
 my ($stop) = grep { $_->{event} eq 'stop' } @$e;
 is_deeply([ @{$stop // {}}{qw(source reason list)} ],
           [ 'provider', 'Twilio 21610', 'default' ], 'and the evidence says why');
+
+my $streamed = contact();
+my $r = $t->post('/streamed', form => { To => $streamed });
+is($r->status, 400, 'an answer');
+is($r->header('Content-Length'), undef, 'whose length nobody has said');
+ok(poll_until(30, sub { lists($streamed) ne $in }), 'is learnt');
 
 is($t->post('/list/stopped', form => { To => $two })->status, 400,
    'doi_optout_scope list');

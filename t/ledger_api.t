@@ -22,7 +22,7 @@ http {
 }
 EOC
 
-ok(poll_until(10, sub { $t->get('/api/ledger/verify')->status == 200 }),
+ok(poll_until(30, sub { $t->get('/api/ledger/verify')->status == 200 }),
    'the ledger has its keys');
 $t->stop;
 
@@ -32,7 +32,7 @@ open my $lock, '+<', $t->dir . '/store/courier.lock' or die;
 flock $lock, LOCK_EX or die;
 $t->start;
 
-ok(poll_until(10, sub {
+ok(poll_until(30, sub {
     $t->post('/api/contacts/email:ada@example.com/events',
              json => { event => 'subscribe' })->status == 200;
 }), 'a contact');
