@@ -128,3 +128,35 @@ doi_digest(const doi_str_t *parts, size_t n, uint8_t *out, size_t size)
 
     return rc == 1 ? DOI_OK : DOI_ERROR;
 }
+
+
+static inline uint64_t
+hash_mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+
+    return hash ^ hash >> 32;
+}
+
+
+/* Eight bytes at a time, each mixed in by an odd factor (Fibonacci hashing). */
+
+uint32_t
+doi_hash(doi_str_t s)
+{
+    size_t    i;
+    uint64_t  hash, word;
+
+    hash = s.len;
+
+    for (i = 0; s.len - i >= sizeof(word); i += sizeof(word)) {
+        memcpy(&word, s.data + i, sizeof(word));
+        hash = hash_mix(hash, word);
+    }
+
+    for (word = 0; i < s.len; i++) {
+        word = word << 8 | s.data[i];
+    }
+
+    return (uint32_t) hash_mix(hash, word);
+}

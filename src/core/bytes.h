@@ -26,6 +26,9 @@ int doi_zeros(const uint8_t *p, size_t len);
 /* SHA-256 of parts, cut to size bytes. */
 int doi_digest(const doi_str_t *parts, size_t n, uint8_t *out, size_t size);
 
+/* For a hash table in memory: good in all bits, not to be stored. */
+uint32_t doi_hash(doi_str_t s);
+
 
 /* Big-endian. */
 

@@ -36,6 +36,7 @@ static void ngx_http_doi_ledger_put_done(void *data, doi_result_t result,
 static doi_result_t ngx_http_doi_ledger_read(doi_view_t *view, doi_time_t now,
     doi_str_t arg, doi_buf_t *out);
 static ngx_uint_t ngx_http_doi_ledger_seal(void);
+static ngx_uint_t ngx_http_doi_ledger_due(void);
 static void ngx_http_doi_ledger_seal_done(void *data, doi_result_t result,
     doi_str_t answer);
 static doi_result_t ngx_http_doi_ledger_dirty(doi_view_t *view, doi_time_t now,
@@ -59,6 +60,7 @@ static struct {
     ngx_uint_t                 wanted;  /* somebody asked for the keys       */
 
     ngx_uint_t                 sealing;
+    ngx_uint_t                 full;    /* the last epoch: there are more    */
     ngx_msec_t                 sealed;  /* when                              */
 
     ngx_uint_t                 sweeping;
@@ -367,34 +369,18 @@ ngx_http_doi_ledger_put_done(void *data, doi_result_t result,
 }
 
 
-/* One epoch, if it is time and a head has changed; 1: more of them at once. */
+/* One epoch, if there are heads for it; 1: look again at once. */
 
 static ngx_uint_t
 ngx_http_doi_ledger_seal(void)
 {
-    doi_str_t              arg;
-    doi_buf_t              out;
     doi_ledger_seal_arg_t  seal;
 
     if (ngx_http_doi_ledger_process.sealing) {
         return 1;
     }
 
-    if (ngx_current_msec - ngx_http_doi_ledger_process.sealed
-        < NGX_HTTP_DOI_LEDGER_SEAL)
-    {
-        return 0;
-    }
-
-    arg.data = NULL;
-    arg.len = 0;
-    ngx_memzero(&out, sizeof(doi_buf_t));
-
-    if (doi_store_read(ngx_http_doi_process_store(), ngx_http_doi_ledger_dirty,
-                       arg, &out)
-        != DOI_WON)
-    {
-        ngx_http_doi_ledger_process.sealed = ngx_current_msec;
+    if (!ngx_http_doi_ledger_process.full && !ngx_http_doi_ledger_due()) {
         return 0;
     }
 
@@ -418,16 +404,44 @@ ngx_http_doi_ledger_seal_done(void *data, doi_result_t result,
     doi_ledger_seal_answer_t  a;
 
     ngx_http_doi_ledger_process.sealing = 0;
+    ngx_http_doi_ledger_process.full = 0;
+    ngx_http_doi_ledger_process.sealed = ngx_current_msec;
 
     if (result == DOI_WON && answer.len >= sizeof(a)) {
         ngx_memcpy(&a, answer.data, sizeof(a));
+        ngx_http_doi_ledger_process.full = a.count >= NGX_HTTP_DOI_LEDGER_ROWS;
+    }
+}
 
-        if (a.count >= NGX_HTTP_DOI_LEDGER_ROWS) {
-            return;
-        }
+
+/* Is it time, and has a head changed? */
+
+static ngx_uint_t
+ngx_http_doi_ledger_due(void)
+{
+    doi_str_t  arg;
+    doi_buf_t  out;
+
+    if (ngx_current_msec - ngx_http_doi_ledger_process.sealed
+        < NGX_HTTP_DOI_LEDGER_SEAL)
+    {
+        return 0;
+    }
+
+    arg.data = NULL;
+    arg.len = 0;
+    ngx_memzero(&out, sizeof(doi_buf_t));
+
+    if (doi_store_read(ngx_http_doi_process_store(), ngx_http_doi_ledger_dirty,
+                       arg, &out)
+        == DOI_WON)
+    {
+        return 1;
     }
 
     ngx_http_doi_ledger_process.sealed = ngx_current_msec;
+
+    return 0;
 }
 
 

@@ -104,6 +104,8 @@ int doi_log_is_synced(int fd, uint64_t seq);
 typedef struct {
     uint32_t       row;                 /* offset in bytes                    */
     uint32_t       next;
+    uint32_t       hash;                /* of its key                         */
+    uint8_t        table;
 } doi_over_row_t;
 
 typedef struct {

@@ -79,18 +79,9 @@ over_unmap(doi_over_t *o)
 
 
 static uint32_t *
-over_bucket(const doi_over_t *o, doi_str_t key)
+over_bucket(const doi_over_t *o, uint32_t hash)
 {
-    size_t    i;
-    uint32_t  hash;
-
-    hash = 2166136261U;
-
-    for (i = 0; i < key.len; i++) {
-        hash = (hash ^ key.data[i]) * 16777619U;
-    }
-
-    return &o->buckets[(hash ^ (hash >> 16)) & (o->nbuckets - 1)];
+    return &o->buckets[hash & (o->nbuckets - 1)];
 }
 
 
@@ -109,7 +100,7 @@ over_row(const doi_over_t *o, uint32_t at, doi_over_item_t *item)
 
 
 static doi_over_row_t *
-over_find(const doi_over_t *o, doi_str_t key)
+over_find(const doi_over_t *o, doi_str_t key, uint32_t hash)
 {
     uint32_t         i;
     doi_over_row_t  *r;
@@ -119,8 +110,12 @@ over_find(const doi_over_t *o, doi_str_t key)
         return NULL;
     }
 
-    for (i = *over_bucket(o, key); i != 0; i = r->next) {
+    for (i = *over_bucket(o, hash); i != 0; i = r->next) {
         r = &o->rows[i - 1];
+
+        if (r->hash != hash) {
+            continue;
+        }
 
         over_row(o, r->row, &item);
 
@@ -141,7 +136,6 @@ over_grow(doi_over_t *o)
     void             *p;
     size_t            i, n;
     uint32_t         *bucket;
-    doi_over_item_t   item;
 
     if (o->nrows == o->rows_room) {
         n = o->rows_room != 0 ? o->rows_room * 2 : OVER_BUCKETS;
@@ -171,8 +165,7 @@ over_grow(doi_over_t *o)
     memset(o->buckets, 0, n * sizeof(uint32_t));
 
     for (i = 0; i < o->nrows; i++) {
-        over_row(o, o->rows[i].row, &item);
-        bucket = over_bucket(o, item.key);
+        bucket = over_bucket(o, o->rows[i].hash);
         o->rows[i].next = *bucket;
         *bucket = (uint32_t) i + 1;
     }
@@ -185,7 +178,7 @@ static int
 over_add(doi_over_t *o, doi_str_t rows)
 {
     int              rc;
-    uint32_t         at, *bucket;
+    uint32_t         at, hash, *bucket;
     doi_over_row_t  *r;
     doi_over_item_t  item;
 
@@ -197,7 +190,8 @@ over_add(doi_over_t *o, doi_str_t rows)
             return rc == DOI_NOT_FOUND ? DOI_OK : DOI_ERROR;
         }
 
-        r = over_find(o, item.key);
+        hash = doi_hash(item.key);
+        r = over_find(o, item.key, hash);
 
         if (r != NULL) {
             r->row = at;
@@ -208,9 +202,11 @@ over_add(doi_over_t *o, doi_str_t rows)
             return DOI_ERROR;
         }
 
-        bucket = over_bucket(o, item.key);
+        bucket = over_bucket(o, hash);
         r = &o->rows[o->nrows++];
         r->row = at;
+        r->hash = hash;
+        r->table = item.key.data[0];
         r->next = *bucket;
         *bucket = (uint32_t) o->nrows;
     }
@@ -385,7 +381,7 @@ doi_over_get(const doi_over_t *o, doi_str_t key, doi_str_t *value, int *del)
     doi_over_row_t  *r;
     doi_over_item_t  item;
 
-    r = over_find(o, key);
+    r = over_find(o, key, doi_hash(key));
 
     if (r == NULL) {
         return DOI_NOT_FOUND;
@@ -433,11 +429,14 @@ doi_over_sorted(const doi_over_t *o, doi_str_t from, size_t *n)
     first.key = from;
 
     for (i = 0; i < o->nrows; i++) {
+        if (o->rows[i].table != from.data[0]) {
+            continue;
+        }
+
         item = &items[*n];
         over_row(o, o->rows[i].row, item);
 
-        if (item->key.data[0] == from.data[0] && over_order(item, &first) >= 0)
-        {
+        if (over_order(item, &first) >= 0) {
             (*n)++;
         }
     }

@@ -23,6 +23,7 @@
 
 #include <openssl/evp.h>
 
+#include "../core/bytes.h"
 #include "store_internal.h"
 
 
@@ -178,16 +179,12 @@ row_key(doi_table_t table, doi_str_t key, uint8_t row[DOI_ROW_KEY_MAX])
 static uint32_t *
 bview_bucket(doi_bview_t *v, const uint8_t *key, size_t len)
 {
-    size_t    i;
-    uint32_t  hash;
+    doi_str_t  row;
 
-    hash = 2166136261U;
+    row.data = key;
+    row.len = len;
 
-    for (i = 0; i < len; i++) {
-        hash = (hash ^ key[i]) * 16777619U;
-    }
-
-    return &v->buckets[(hash ^ (hash >> 16)) & (v->nbuckets - 1)];
+    return &v->buckets[doi_hash(row) & (v->nbuckets - 1)];
 }
 
 
