@@ -19,9 +19,10 @@
 
 #define NGX_HTTP_DOI_LEDGER_TICK   1000     /* ms */
 #define NGX_HTTP_DOI_LEDGER_SEAL   5000     /* ms between epochs             */
-#define NGX_HTTP_DOI_LEDGER_MORE   20       /* ms, while heads are left      */
+#define NGX_HTTP_DOI_LEDGER_MORE   10       /* ms, while heads are left      */
 #define NGX_HTTP_DOI_LEDGER_SWEEP  600      /* seconds between sweeps        */
-#define NGX_HTTP_DOI_LEDGER_ROWS   500
+#define NGX_HTTP_DOI_LEDGER_HEADS  256      /* of an epoch                   */
+#define NGX_HTTP_DOI_LEDGER_ROWS   500      /* of a sweep                    */
 
 
 static void ngx_http_doi_ledger_tick(ngx_event_t *ev);
@@ -386,7 +387,7 @@ ngx_http_doi_ledger_seal(void)
 
     ngx_memcpy(seal.ledger, ngx_http_doi_ledger_process.keys.ledger,
                sizeof(seal.ledger));
-    seal.limit = NGX_HTTP_DOI_LEDGER_ROWS;
+    seal.limit = NGX_HTTP_DOI_LEDGER_HEADS;
 
     ngx_http_doi_ledger_process.sealing =
         ngx_http_doi_submit(DOI_OP_LEDGER_SEAL, &seal, sizeof(seal),
@@ -409,7 +410,7 @@ ngx_http_doi_ledger_seal_done(void *data, doi_result_t result,
 
     if (result == DOI_WON && answer.len >= sizeof(a)) {
         ngx_memcpy(&a, answer.data, sizeof(a));
-        ngx_http_doi_ledger_process.full = a.count >= NGX_HTTP_DOI_LEDGER_ROWS;
+        ngx_http_doi_ledger_process.full = a.count >= NGX_HTTP_DOI_LEDGER_HEADS;
     }
 }
 
