@@ -68,6 +68,7 @@ sub state { ($t->get("/api/links/" . token_fields($_[0])->{id})->json
 
 my $before = token();
 is(book($before)->status, 200, 'there is room: books');
+ok(poll_until(30, sub { (state($before) // '') eq 'used' }), 'and is settled');
 ok(fill() > 4096, 'the disk is full now');
 
 # LMDB has a few free pages left; as long as they last, bookings are durable and

@@ -169,6 +169,9 @@ typedef enum {
 /* The function of an op, or NULL for a number that is none. */
 doi_txn_pt doi_op_function(unsigned op);
 
+/* True if nobody waits for its answer. */
+int doi_op_is_patient(unsigned op);
+
 /*
  * True if an operation with this result is to be run once more after all that
  * had been sent before it was seen: link_look.c says why.

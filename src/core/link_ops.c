@@ -133,6 +133,15 @@ doi_op_function(unsigned op)
 }
 
 
+/* The visitor was answered before; a settlement is for the books. */
+
+int
+doi_op_is_patient(unsigned op)
+{
+    return op == DOI_OP_LINK_SETTLE;
+}
+
+
 static doi_result_t
 doi_op_claim(doi_view_t *view, doi_time_t now, doi_str_t arg, doi_buf_t *out)
 {

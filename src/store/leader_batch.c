@@ -13,6 +13,11 @@
  *   after that       all that were put aside are run again, and answered
  *
  * What is put aside meanwhile waits for the round after.
+ *
+ * Settlements are patient: nobody waits for their answers.  Where there is
+ * nothing else to run they are held for a moment, in the buffers of their
+ * connections, so that they share the commit of the next claim instead of
+ * costing one of their own; whatever else comes takes them along at once.
  */
 
 #ifndef _GNU_SOURCE
@@ -21,12 +26,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 
 #include "leader_internal.h"
 
 
 #define LEADER_ROUNDS       16          /* batches that a second look waits   */
 #define LEADER_SWEEP_MIN    16          /* rows                               */
+#define LEADER_HELD         64          /* operations that are held           */
 #define LEADER_REFUSED      10000000000ULL      /* ns between log lines       */
 
 
@@ -156,6 +163,58 @@ leader_collect_conn(doi_leader_t *l, doi_conn_t *c)
 
 
 /*
+ * May all that was collected wait?  Not what somebody waits for; nor the last
+ * words of a process that is gone, which nobody would send again.
+ */
+
+static int
+leader_is_patient(const doi_leader_t *l)
+{
+    size_t       i;
+    doi_conn_t  *c;
+
+    if (l->store->hooks.patient == NULL || l->nops > LEADER_HELD || l->more
+        || l->sweep_due || l->looks[l->current].n != 0)
+    {
+        return 0;
+    }
+
+    for (i = 0; i < l->nops; i++) {
+        c = l->ops[i].conn;
+
+        if (c->eof || c->dead || !l->store->hooks.patient(l->ops[i].op)) {
+            return 0;
+        }
+    }
+
+    return l->nops != 0;
+}
+
+
+static int
+leader_hold(doi_leader_t *l)
+{
+    struct itimerspec  it;
+
+    if (!leader_is_patient(l) || (l->held && l->over)) {
+        l->held = 0;
+        return 0;
+    }
+
+    if (!l->held) {
+        memset(&it, 0, sizeof(it));
+        it.it_value.tv_sec = l->store->hooks.hold_us / 1000000;
+        it.it_value.tv_nsec = l->store->hooks.hold_us % 1000000 * 1000;
+
+        l->over = 0;
+        l->held = timerfd_settime(l->timer, 0, &it, NULL) == 0;
+    }
+
+    return l->held;
+}
+
+
+/*
  * New operations of all connections, each batch beginning with another one;
  * then those that get their second look, if every connection has been read to
  * its end since they had the first.
@@ -186,6 +245,11 @@ doi_leader_collect(doi_leader_t *l)
     }
 
     l->turn = start != NULL ? start->next : NULL;
+
+    if (leader_hold(l)) {
+        l->nops = 0;
+        return;
+    }
 
     looks = &l->looks[l->current];
 

@@ -92,6 +92,7 @@ struct doi_leader_s {
     int                 epoll;
     int                 wake;           /* eventfd: poked, or to stop         */
     int                 event;          /* eventfd: for the caller's thread   */
+    int                 timer;          /* timerfd: held for long enough      */
     _Atomic int         happened;       /* event was raised                   */
     _Atomic int         poked;
     _Atomic int         stop;
@@ -114,6 +115,8 @@ struct doi_leader_s {
     doi_sweep_arg_t     sweep;
     unsigned            sweep_due:1;
     unsigned            more:1;         /* complete operations were left      */
+    unsigned            held:1;         /* what was read waits for others     */
+    unsigned            over:1;         /* for long enough                    */
 
     doi_batch_op_t     *ops;
     size_t              nops;

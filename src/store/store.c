@@ -25,7 +25,9 @@ const doi_store_hooks_t  doi_store_hooks_default = {
     doi_op_wants_another_look,
     NULL,
     DOI_WIRE_VERSION,
-    0
+    0,
+    doi_op_is_patient,
+    300
 };
 
 const uint32_t  doi_store_bucket_us[DOI_STORE_BUCKETS - 1] = {

@@ -42,6 +42,7 @@ typedef enum {
 typedef doi_txn_pt (*doi_function_pt)(unsigned op);
 typedef int (*doi_again_pt)(unsigned op, doi_result_t result,
     doi_str_t answer);
+typedef int (*doi_patient_pt)(unsigned op);
 typedef void (*doi_at_pt)(doi_point_t point);
 
 typedef struct {
@@ -50,6 +51,8 @@ typedef struct {
     doi_at_pt         at;           /* in the leader's thread; may be NULL    */
     uint16_t          protocol;
     uint32_t          flush_ms;     /* how long LMDB may be behind; 0: usual  */
+    doi_patient_pt    patient;      /* may be NULL: none is                   */
+    uint32_t          hold_us;      /* how long patient operations are held   */
 } doi_store_hooks_t;
 
 extern const doi_store_hooks_t  doi_store_hooks_default;

@@ -1821,6 +1821,101 @@ scene_look(void)
 }
 
 
+/*
+ * Operations that nobody waits for are held until somebody else's come, or
+ * until whoever has sent them is gone.
+ */
+
+static int
+patient(unsigned op)
+{
+    return op == TOY_OWN;
+}
+
+
+static void
+leaving(void)
+{
+    answer_t      a, b;
+    doi_store_t  *store;
+
+    (void) wait_for(&sh->step, 2);
+
+    store = open_store();
+    (void) one(store, TOY_GET, "none", 4, &b);
+
+    (void) doi_store_submit(store, TOY_OWN, toy_str("gone", 4), one_done, &a);
+    doi_store_flush(store);
+
+    _exit(0);
+}
+
+
+static void
+scene_hold(void)
+{
+    int           i;
+    pid_t         pid, leader;
+    uint8_t       bytes[16];
+    answer_t      a, b;
+    uint64_t      commits;
+    doi_buf_t     out;
+    doi_store_t  *store;
+
+    fresh_dir();
+    hooks.patient = patient;
+    hooks.hold_us = 3600U * 1000000;
+
+    leader = spawn(bystander);
+    (void) wait_for(&sh->step, 1);
+    pid = spawn(leaving);
+
+    store = open_store();
+    (void) one(store, TOY_GET, "none", 4, &b);
+    commits = atomic_load(&sh->stats.commits);
+
+    memset(&a, 0, sizeof(a));
+    (void) doi_store_submit(store, TOY_OWN, toy_str("held", 4), one_done, &a);
+
+    for (i = 0; i < 20; i++) {
+        turn(store, 5);
+    }
+
+    is_int(a.calls, 0, "hold: nobody waits for it, and it waits");
+
+    is_int(set(store, "other", "v"), DOI_WON,
+           "hold: another operation is run");
+    is_int(a.calls, 1, "hold: and takes it along");
+    is_int(atomic_load(&sh->stats.commits), commits + 1,
+           "hold: in the same commit");
+
+    atomic_store(&sh->step, 2);
+    (void) reap(pid);
+
+    out.data = bytes;
+    out.size = sizeof(bytes);
+
+    for (i = 0; i < 30000; i++) {
+        out.len = 0;
+
+        if (doi_store_read(store, toy_get, toy_str("gone", 4), &out)
+            == DOI_WON)
+        {
+            break;
+        }
+
+        turn(store, 1);
+    }
+
+    ok(i < 30000, "hold: not the last words of a process that is gone");
+
+    atomic_store(&sh->stop, 1);
+    (void) reap(leader);
+    doi_store_close(store, 1000);
+    drop_dir();
+}
+
+
 /* Peers that talk nonsense harm nobody else. */
 
 static void
@@ -1872,6 +1967,7 @@ main(int argc, char **argv)
         { "generations", scene_generations },
         { "versions", scene_versions },
         { "look", scene_look },
+        { "hold", scene_hold },
         { "nonsense", scene_nonsense },
         { "full", scene_full },
         { "resized", scene_resized },

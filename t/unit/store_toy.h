@@ -393,6 +393,8 @@ static const doi_store_hooks_t  toy_hooks = {
     toy_again,
     NULL,
     DOI_WIRE_VERSION,
+    0,
+    NULL,
     0
 };
 
