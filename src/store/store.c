@@ -27,7 +27,7 @@ const doi_store_hooks_t  doi_store_hooks_default = {
     DOI_WIRE_VERSION,
     0,
     doi_op_is_patient,
-    300
+    150
 };
 
 const uint32_t  doi_store_bucket_us[DOI_STORE_BUCKETS - 1] = {
