@@ -1913,6 +1913,28 @@ scene_hold(void)
     (void) reap(leader);
     doi_store_close(store, 1000);
     drop_dir();
+
+    /* Nobody else comes. */
+
+    fresh_dir();
+    hooks.patient = patient;
+    hooks.hold_us = 1000;
+    timeout_ms = 30000;
+
+    store = open_store();
+    (void) one(store, TOY_GET, "none", 4, &b);
+
+    memset(&a, 0, sizeof(a));
+    (void) doi_store_submit(store, TOY_OWN, toy_str("alone", 5), one_done, &a);
+
+    for (i = 0; i < 40000 && a.calls == 0; i++) {
+        turn(store, 1);
+    }
+
+    is_int(a.result, DOI_WON, "hold: and not for ever");
+
+    doi_store_close(store, 1000);
+    drop_dir();
 }
 
 
