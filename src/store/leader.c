@@ -33,8 +33,9 @@
  * operations run into their deadlines, and it drops those that did.
  *
  * A batch: read every connection that has something, run what is complete,
- * commit, answer, repeat.  What comes in during a commit is the next batch; no
- * delay is added to make batches larger, but to those that nobody waits for.
+ * commit, answer, repeat.  What comes in during a commit is the next batch.  A
+ * delay to make batches larger is added in a rush of several processes only, and
+ * to operations that nobody waits for (leader_batch.c).
  */
 
 #ifndef _GNU_SOURCE
@@ -647,6 +648,10 @@ leader_lead(doi_leader_t *l)
         }
 
         n = epoll_wait(l->epoll, events, LEADER_EVENTS, timeout);
+
+        if (doi_leader_rush(l, n)) {
+            n = epoll_wait(l->epoll, events, LEADER_EVENTS, 0);
+        }
 
         /* A second look needs every connection, whether or not epoll has
            had room for all of them. */

@@ -18,6 +18,11 @@
  * nothing else to run they are held for a moment, in the buffers of their
  * connections, so that they share the commit of the next claim instead of
  * costing one of their own; whatever else comes takes them along at once.
+ *
+ * A rush: several processes bring operations one after the other, each as soon
+ * as its last ones are answered.  A leader that begins with the first would
+ * commit them by ones and twos, which costs everybody more than the moment that
+ * it waits for the others.  One process alone brings all it has at once.
  */
 
 #ifndef _GNU_SOURCE
@@ -27,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
+#include <time.h>
 
 #include "leader_internal.h"
 
@@ -34,6 +40,7 @@
 #define LEADER_ROUNDS       16          /* batches that a second look waits   */
 #define LEADER_SWEEP_MIN    16          /* rows                               */
 #define LEADER_HELD         64          /* operations that are held           */
+#define LEADER_BUSY         3           /* processes that make a rush         */
 #define LEADER_REFUSED      10000000000ULL      /* ns between log lines       */
 
 
@@ -162,6 +169,15 @@ leader_collect_conn(doi_leader_t *l, doi_conn_t *c)
 }
 
 
+/* Does somebody wait for its answer? */
+
+static int
+leader_waits_for(const doi_leader_t *l, const doi_batch_op_t *op)
+{
+    return l->store->hooks.patient == NULL || !l->store->hooks.patient(op->op);
+}
+
+
 /*
  * May all that was collected wait?  Not what somebody waits for; nor the last
  * words of a process that is gone, which nobody would send again.
@@ -173,8 +189,8 @@ leader_is_patient(const doi_leader_t *l)
     size_t       i;
     doi_conn_t  *c;
 
-    if (l->store->hooks.patient == NULL || l->nops > LEADER_HELD || l->more
-        || l->sweep_due || l->looks[l->current].n != 0)
+    if (l->nops > LEADER_HELD || l->more || l->sweep_due
+        || l->looks[l->current].n != 0)
     {
         return 0;
     }
@@ -182,7 +198,7 @@ leader_is_patient(const doi_leader_t *l)
     for (i = 0; i < l->nops; i++) {
         c = l->ops[i].conn;
 
-        if (c->eof || c->dead || !l->store->hooks.patient(l->ops[i].op)) {
+        if (c->eof || c->dead || leader_waits_for(l, &l->ops[i])) {
             return 0;
         }
     }
@@ -211,6 +227,47 @@ leader_hold(doi_leader_t *l)
     }
 
     return l->held;
+}
+
+
+/*
+ * It sleeps, without looking at its connections: to be woken by each operation
+ * that comes would cost as much as the commits that it saves.
+ */
+
+int
+doi_leader_rush(const doi_leader_t *l, int ready)
+{
+    int               busy;
+    uint64_t          ns, window;
+    doi_conn_t       *c;
+    struct timespec   ts;
+
+    window = (uint64_t) l->store->hooks.rush_us * 1000;
+
+    if (ready <= 0 || window == 0) {
+        return 0;
+    }
+
+    ns = doi_store_ns();
+    busy = 0;
+
+    for (c = l->conns; c != NULL; c = c->next) {
+        if (c->asked != 0 && ns - c->asked < window) {
+            busy++;
+        }
+    }
+
+    if (busy < LEADER_BUSY || busy <= ready) {
+        return 0;
+    }
+
+    ts.tv_sec = l->store->hooks.rush_wait_us / 1000000;
+    ts.tv_nsec = l->store->hooks.rush_wait_us % 1000000 * 1000;
+
+    (void) nanosleep(&ts, NULL);
+
+    return 1;
 }
 
 
@@ -418,6 +475,7 @@ void
 doi_leader_run(doi_leader_t *l)
 {
     size_t           i, ran;
+    uint64_t         ns;
     doi_str_t        answer;
     doi_time_t       now;
     doi_conn_t      *c;
@@ -451,6 +509,8 @@ doi_leader_run(doi_leader_t *l)
 
     doi_leader_at(l, DOI_AT_COMMITTED);
 
+    ns = doi_store_ns();
+
     for (i = 0; i < ran; i++) {
         op = &l->ops[i];
         c = op->conn;
@@ -458,6 +518,10 @@ doi_leader_run(doi_leader_t *l)
         if (c == NULL) {
             leader_swept(l, op);
             continue;
+        }
+
+        if (leader_waits_for(l, op)) {
+            c->asked = ns;
         }
 
         if (!op->looked) {

@@ -31,6 +31,8 @@ struct doi_conn_s {
     unsigned     drained:1;             /* read to the end in this round      */
     unsigned     clean:1;               /* all that was there at the start of
                                            the second looks was run           */
+    uint64_t     asked;                 /* when something that somebody waits
+                                           for was last run, in ns; 0: never  */
     uint8_t     *in;                    /* in_pos .. in_len is to be run      */
     size_t       in_size;
     size_t       in_pos;
@@ -134,6 +136,12 @@ struct doi_leader_s {
  */
 void doi_leader_collect(doi_leader_t *l);
 void doi_leader_run(doi_leader_t *l);
+
+/*
+ * Before it: ready connections have something to read.  Waits for a moment if
+ * more are likely to have by then; 1: it did, and epoll is to be asked again.
+ */
+int doi_leader_rush(const doi_leader_t *l, int ready);
 
 void doi_leader_free_looks(doi_looks_t *looks);
 

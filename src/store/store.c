@@ -27,7 +27,9 @@ const doi_store_hooks_t  doi_store_hooks_default = {
     DOI_WIRE_VERSION,
     0,
     doi_op_is_patient,
-    150
+    50,
+    2000,
+    200
 };
 
 const uint32_t  doi_store_bucket_us[DOI_STORE_BUCKETS - 1] = {

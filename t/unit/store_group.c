@@ -1938,6 +1938,103 @@ scene_hold(void)
 }
 
 
+/*
+ * Where several processes are busy, an operation waits a moment for those of
+ * the others.
+ */
+
+static void
+busy(void)
+{
+    int           i;
+    char          key[16];
+    doi_store_t  *store;
+
+    (void) snprintf(key, sizeof(key), "%d", (int) getpid());
+
+    store = open_store();
+    (void) set(store, key, "1");
+    i = atomic_fetch_add(&sh->step, 1);
+
+    (void) wait_for(&sh->victim, 1);
+
+    /* The first leads; of the others one is there alone at the beginning. */
+
+    if (i != 0) {
+        msleep(i == 1 ? 0 : 100);
+        (void) set(store, key, "2");
+        atomic_fetch_add(&sh->step, 1);
+    }
+
+    while (!atomic_load(&sh->stop)) {
+        turn(store, 10);
+    }
+
+    doi_store_close(store, 1000);
+}
+
+
+static void
+scene_rush(void)
+{
+    int           i;
+    pid_t         pid[3];
+    uint64_t      commits;
+    doi_store_t  *store;
+
+    /* Two are no rush: the wait is longer than their patience. */
+
+    fresh_dir();
+    hooks.rush_us = 3600U * 1000000;
+    hooks.rush_wait_us = 20U * 1000000;
+    timeout_ms = 10000;
+
+    pid[0] = spawn(bystander);
+    (void) wait_for(&sh->step, 1);
+
+    store = open_store();
+    is_int(set(store, "two", "1"), DOI_WON, "rush: not of one");
+    is_int(set(store, "two", "2"), DOI_WON, "rush: not of two");
+
+    atomic_store(&sh->stop, 1);
+    (void) reap(pid[0]);
+    doi_store_close(store, 1000);
+    drop_dir();
+
+    /* Three are. */
+
+    fresh_dir();
+    hooks.rush_us = 3600U * 1000000;
+    hooks.rush_wait_us = 2U * 1000000;
+    timeout_ms = 30000;
+
+    for (i = 0; i < 3; i++) {
+        pid[i] = spawn(busy);
+        (void) wait_for(&sh->step, i + 1);
+    }
+
+    commits = atomic_load(&sh->stats.commits);
+    atomic_store(&sh->victim, 1);
+
+    ok(wait_for(&sh->step, 5), "rush: the operations of three are run");
+    is_int(atomic_load(&sh->stats.commits), commits + 1,
+           "rush: in one commit, though one was there first");
+
+    store = open_store();
+    is_int(set(store, "alone", "1"), DOI_WON,
+           "rush: whoever comes alone waits for no longer");
+
+    atomic_store(&sh->stop, 1);
+
+    for (i = 0; i < 3; i++) {
+        (void) reap(pid[i]);
+    }
+
+    doi_store_close(store, 1000);
+    drop_dir();
+}
+
+
 /* Peers that talk nonsense harm nobody else. */
 
 static void
@@ -1990,6 +2087,7 @@ main(int argc, char **argv)
         { "versions", scene_versions },
         { "look", scene_look },
         { "hold", scene_hold },
+        { "rush", scene_rush },
         { "nonsense", scene_nonsense },
         { "full", scene_full },
         { "resized", scene_resized },

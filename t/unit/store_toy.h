@@ -395,6 +395,8 @@ static const doi_store_hooks_t  toy_hooks = {
     DOI_WIRE_VERSION,
     0,
     NULL,
+    0,
+    0,
     0
 };
 
