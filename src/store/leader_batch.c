@@ -17,7 +17,9 @@
  * Settlements are patient: nobody waits for their answers.  Where there is
  * nothing else to run they are held for a moment, in the buffers of their
  * connections, so that they share the commit of the next claim instead of
- * costing one of their own; whatever else comes takes them along at once.
+ * costing one of their own; whatever else comes takes them along at once.  And
+ * their answers are kept for longer, to be sent with that of the next claim, so
+ * that no worker is woken for one of them alone.
  *
  * A rush: several processes bring operations one after the other, each as soon
  * as its last ones are answered.  A leader that begins with the first would
@@ -40,7 +42,8 @@
 #define LEADER_ROUNDS       16          /* batches that a second look waits   */
 #define LEADER_SWEEP_MIN    16          /* rows                               */
 #define LEADER_HELD         64          /* operations that are held           */
-#define LEADER_BUSY         3           /* processes that make a rush         */
+#define LEADER_BUSY         4           /* processes that make a rush         */
+#define LEADER_KEPT         4096        /* bytes of answers, per connection   */
 #define LEADER_REFUSED      10000000000ULL      /* ns between log lines       */
 
 
@@ -99,6 +102,8 @@ leader_hello(doi_leader_t *l, doi_conn_t *c, const doi_frame_t *f,
     {
         c->dead = 1;
     }
+
+    c->due = 1;
 }
 
 
@@ -469,6 +474,47 @@ leader_swept(doi_leader_t *l, const doi_batch_op_t *op)
 }
 
 
+/* Sends the answers of a batch; those that nobody waits for may be kept. */
+
+static void
+leader_answer(doi_leader_t *l, uint64_t ns)
+{
+    doi_conn_t  *c;
+
+    for (c = l->conns; c != NULL; c = c->next) {
+
+        if (c->out_len == c->out_pos || c->blocked) {
+            continue;
+        }
+
+        if (c->due || l->store->hooks.tell_us == 0
+            || c->out_len - c->out_pos > LEADER_KEPT)
+        {
+            c->due = 0;
+            doi_conn_send(c);
+
+        } else if (l->tell_at == 0) {
+            l->tell_at = ns + (uint64_t) l->store->hooks.tell_us * 1000;
+        }
+    }
+}
+
+
+void
+doi_leader_tell(doi_leader_t *l)
+{
+    doi_conn_t  *c;
+
+    l->tell_at = 0;
+
+    for (c = l->conns; c != NULL; c = c->next) {
+        if (c->out_len != c->out_pos && !c->blocked) {
+            doi_conn_send(c);
+        }
+    }
+}
+
+
 /* Runs what has been collected, commits, answers. */
 
 void
@@ -522,6 +568,7 @@ doi_leader_run(doi_leader_t *l)
 
         if (leader_waits_for(l, op)) {
             c->asked = ns;
+            c->due = 1;
         }
 
         if (!op->looked) {
@@ -548,11 +595,7 @@ doi_leader_run(doi_leader_t *l)
 
     leader_turn_looks(l, ran);
 
-    for (c = l->conns; c != NULL; c = c->next) {
-        if (c->out_len != c->out_pos && !c->blocked) {
-            doi_conn_send(c);
-        }
-    }
+    leader_answer(l, ns);
 
     doi_leader_at(l, DOI_AT_ANSWERED);
 

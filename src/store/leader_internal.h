@@ -31,6 +31,7 @@ struct doi_conn_s {
     unsigned     drained:1;             /* read to the end in this round      */
     unsigned     clean:1;               /* all that was there at the start of
                                            the second looks was run           */
+    unsigned     due:1;                 /* somebody waits for what is in out  */
     uint64_t     asked;                 /* when something that somebody waits
                                            for was last run, in ns; 0: never  */
     uint8_t     *in;                    /* in_pos .. in_len is to be run      */
@@ -117,6 +118,8 @@ struct doi_leader_s {
     doi_sweep_arg_t     sweep;
     unsigned            sweep_due:1;
     unsigned            more:1;         /* complete operations were left      */
+    uint64_t            tell_at;        /* when answers that nobody waits for
+                                           are sent, in ns; 0: there are none */
     unsigned            held:1;         /* what was read waits for others     */
     unsigned            over:1;         /* for long enough                    */
 
@@ -142,6 +145,9 @@ void doi_leader_run(doi_leader_t *l);
  * more are likely to have by then; 1: it did, and epoll is to be asked again.
  */
 int doi_leader_rush(const doi_leader_t *l, int ready);
+
+/* Sends all answers that were kept. */
+void doi_leader_tell(doi_leader_t *l);
 
 void doi_leader_free_looks(doi_looks_t *looks);
 

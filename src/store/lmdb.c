@@ -20,9 +20,11 @@
 #endif
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "../core/bytes.h"
@@ -61,8 +63,8 @@ doi_lmdb_check_files(doi_lmdb_t *lmdb)
 {
     size_t         i;
     char           name[4096];
-    struct stat    st;
-    doi_file_id_t  id;
+    struct statx   st;
+    doi_file_id_t  id, now;
 
     static const char *const  files[] = { "data.mdb", "lock.mdb",
                                           DOI_LOG_NAME };
@@ -85,7 +87,13 @@ doi_lmdb_check_files(doi_lmdb_t *lmdb)
 
         id = i == 0 ? lmdb->data_id : i == 1 ? lmdb->lock_id : lmdb->log.id;
 
-        if (stat(name, &st) == -1) {
+        /*
+         * Not stat(): where a file's time has been asked for Linux (6.13 on)
+         * gives its next write another, and the sync has to write the inode
+         * too, which makes a commit cost half as much again.
+         */
+
+        if (statx(AT_FDCWD, name, 0, STATX_INO, &st) == -1) {
 
             /* Any other error says nothing about the file. */
 
@@ -93,8 +101,13 @@ doi_lmdb_check_files(doi_lmdb_t *lmdb)
                 continue;
             }
 
-        } else if (doi_same_file(doi_file_id(&st), id)) {
-            continue;
+        } else {
+            now.dev = (uint64_t) makedev(st.stx_dev_major, st.stx_dev_minor);
+            now.ino = st.stx_ino;
+
+            if (doi_same_file(now, id)) {
+                continue;
+            }
         }
 
         /* What was acknowledged from a log that is gone is in w.txn alone. */

@@ -321,7 +321,7 @@ doi_lmdb_batch(doi_lmdb_t *lmdb, doi_batch_op_t *ops, size_t n,
 
     lmdb->nanswers = 0;
 
-    /* Two calls of stat(), next to nothing beside a commit. */
+    /* Next to nothing beside a commit. */
 
     if (doi_lmdb_check_files(lmdb) != DOI_OK) {
         lmdb_settle(ops, n, DOI_RETRY);

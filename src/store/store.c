@@ -28,8 +28,9 @@ const doi_store_hooks_t  doi_store_hooks_default = {
     0,
     doi_op_is_patient,
     50,
+    10000,
     2000,
-    200
+    150
 };
 
 const uint32_t  doi_store_bucket_us[DOI_STORE_BUCKETS - 1] = {

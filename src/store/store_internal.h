@@ -53,6 +53,7 @@ typedef struct {
     uint32_t          flush_ms;     /* how long LMDB may be behind; 0: usual  */
     doi_patient_pt    patient;      /* may be NULL: none is                   */
     uint32_t          hold_us;      /* how long patient operations are held   */
+    uint32_t          tell_us;      /* and their answers                      */
     uint32_t          rush_us;      /* a process that has brought others so
                                        recently is busy; 0: none ever is      */
     uint32_t          rush_wait_us; /* how long a batch waits for the busy    */

@@ -1919,6 +1919,7 @@ scene_hold(void)
     fresh_dir();
     hooks.patient = patient;
     hooks.hold_us = 1000;
+    hooks.tell_us = 1000;
     timeout_ms = 30000;
 
     store = open_store();
@@ -1932,6 +1933,86 @@ scene_hold(void)
     }
 
     is_int(a.result, DOI_WON, "hold: and not for ever");
+
+    doi_store_close(store, 1000);
+    drop_dir();
+}
+
+
+/* Submits what nobody waits for; returns when it can be read by everybody. */
+
+static int
+written(doi_store_t *store, const char *key, answer_t *a)
+{
+    int        i;
+    uint8_t    bytes[16];
+    doi_buf_t  out;
+
+    memset(a, 0, sizeof(answer_t));
+    (void) doi_store_submit(store, TOY_OWN, toy_str(key, strlen(key)),
+                            one_done, a);
+
+    out.data = bytes;
+    out.size = sizeof(bytes);
+
+    for (i = 0; i < 20000; i++) {
+        turn(store, 1);
+        out.len = 0;
+
+        if (doi_store_read(store, toy_get, toy_str(key, strlen(key)), &out)
+            == DOI_WON)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* The answers that nobody waits for are kept. */
+
+static void
+scene_tell(void)
+{
+    int           i;
+    pid_t         leader;
+    answer_t      a, b;
+    doi_store_t  *store;
+
+    fresh_dir();
+    hooks.patient = patient;
+    hooks.hold_us = 1;
+    hooks.tell_us = 3600U * 1000000;
+    timeout_ms = 100000;
+
+    leader = spawn(bystander);
+    (void) wait_for(&sh->step, 1);
+
+    store = open_store();
+    (void) one(store, TOY_GET, "none", 4, &b);
+
+    ok(written(store, "kept", &a), "tell: it is run");
+
+    for (i = 0; i < 20; i++) {
+        turn(store, 5);
+    }
+
+    is_int(a.calls, 0, "tell: its answer waits");
+
+    (void) one(store, TOY_GET, "none", 4, &b);
+    is_int(a.calls, 1, "tell: for one that somebody waits for");
+
+    /* The next leader knows nothing of it. */
+
+    ok(written(store, "last", &a), "tell: another one");
+    i = a.calls;
+
+    atomic_store(&sh->stop, 1);
+    (void) reap(leader);
+
+    doi_store_dispatch(store);
+    is_int(a.calls, i + 1, "tell: a leader that goes keeps none");
 
     doi_store_close(store, 1000);
     drop_dir();
@@ -1978,37 +2059,41 @@ static void
 scene_rush(void)
 {
     int           i;
-    pid_t         pid[3];
+    pid_t         pid[4];
     uint64_t      commits;
     doi_store_t  *store;
 
-    /* Two are no rush: the wait is longer than their patience. */
+    /* Three are no rush: the wait is longer than their patience. */
 
     fresh_dir();
     hooks.rush_us = 3600U * 1000000;
     hooks.rush_wait_us = 20U * 1000000;
     timeout_ms = 10000;
 
-    pid[0] = spawn(bystander);
-    (void) wait_for(&sh->step, 1);
+    for (i = 0; i < 2; i++) {
+        atomic_store(&sh->step, 0);
+        pid[i] = spawn(bystander);
+        (void) wait_for(&sh->step, 1);
+    }
 
     store = open_store();
-    is_int(set(store, "two", "1"), DOI_WON, "rush: not of one");
-    is_int(set(store, "two", "2"), DOI_WON, "rush: not of two");
+    is_int(set(store, "three", "1"), DOI_WON, "rush: not of two");
+    is_int(set(store, "three", "2"), DOI_WON, "rush: not of three");
 
     atomic_store(&sh->stop, 1);
     (void) reap(pid[0]);
+    (void) reap(pid[1]);
     doi_store_close(store, 1000);
     drop_dir();
 
-    /* Three are. */
+    /* Four are. */
 
     fresh_dir();
     hooks.rush_us = 3600U * 1000000;
     hooks.rush_wait_us = 2U * 1000000;
     timeout_ms = 30000;
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         pid[i] = spawn(busy);
         (void) wait_for(&sh->step, i + 1);
     }
@@ -2016,7 +2101,7 @@ scene_rush(void)
     commits = atomic_load(&sh->stats.commits);
     atomic_store(&sh->victim, 1);
 
-    ok(wait_for(&sh->step, 5), "rush: the operations of three are run");
+    ok(wait_for(&sh->step, 7), "rush: the operations of three are run");
     is_int(atomic_load(&sh->stats.commits), commits + 1,
            "rush: in one commit, though one was there first");
 
@@ -2026,7 +2111,7 @@ scene_rush(void)
 
     atomic_store(&sh->stop, 1);
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         (void) reap(pid[i]);
     }
 
@@ -2087,6 +2172,7 @@ main(int argc, char **argv)
         { "versions", scene_versions },
         { "look", scene_look },
         { "hold", scene_hold },
+        { "tell", scene_tell },
         { "rush", scene_rush },
         { "nonsense", scene_nonsense },
         { "full", scene_full },

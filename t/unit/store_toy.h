@@ -397,6 +397,7 @@ static const doi_store_hooks_t  toy_hooks = {
     NULL,
     0,
     0,
+    0,
     0
 };
 
